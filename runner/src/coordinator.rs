@@ -1,0 +1,831 @@
+//! The coordinator: the small supervisor of one process run, a fork of the runner without exec.
+//!
+//! This is the only module with `unsafe`: it forks. Between fork and exec (or exit) it allocates
+//! nothing, takes no lock and calls only what is safe after a fork. What it needs was prepared by
+//! [`Launch`] in the runner.
+//!
+//! ```text
+//! runner                         coordinator                        bash
+//!   fork ------------------------> session, descriptors, logs,
+//!   FORKED into both streams       chroot, user
+//!   go byte ---------------------> fork ----------------------------> exec
+//!                                  RUNNING into its stream <--------- (exec done)
+//!   copies RUNNING <-------------- note
+//!                                  waits <--------------------------- exit
+//!                                  SUCCESS, FAILED or KILLED
+//!   copies the end <-------------- note, exit
+//! ```
+//!
+//! End of file instead of the go byte means that the runner died before FORKED was on record: the
+//! coordinator exits and nothing was started. All signals stay blocked in the coordinator for its
+//! whole life; only SIGKILL ends it, and bash dies with it. It outlives the runner.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::unistd::{ForkResult, Gid, Uid};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::proc::parse_stat;
+use crate::state::Run;
+
+/// The longest process name, in bytes: `coordinator.NAME` must be a file name.
+pub const MAX_NAME: usize = 255 - "coordinator.".len();
+
+/// Room for a framed record with the longest name and reason.
+const RECORD_ROOM: usize = 768;
+
+/// Bytes of a [`Note`] on the pipe.
+pub(crate) const NOTE_SIZE: usize = 8;
+
+/// What a coordinator tells its runner through a pipe, besides its stream: "look at slot N".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// The launch, as the runner numbered it.
+    pub(crate) slot: u32,
+    /// For the end of a run: processes of its tree are left.
+    pub(crate) leftovers: bool,
+}
+
+impl Note {
+    fn encode(self) -> [u8; NOTE_SIZE] {
+        let [a, b, c, d] = self.slot.to_ne_bytes();
+        [a, b, c, d, u8::from(self.leftovers), 0, 0, 0]
+    }
+
+    pub(crate) fn decode(bytes: &[u8; NOTE_SIZE]) -> Note {
+        let [a, b, c, d, leftovers, ..] = *bytes;
+        Note { slot: u32::from_ne_bytes([a, b, c, d]), leftovers: leftovers != 0 }
+    }
+}
+
+/// Where the output of a process goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Files `stdout` and `stderr` in the run's log directory, opened for appending.
+    File,
+    /// The runner's own standard output and error.
+    Console,
+    /// Nowhere.
+    Discard,
+}
+
+/// Who bash runs as, if not as the runner's own user.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) uid: Uid,
+    pub(crate) gid: Gid,
+    pub(crate) groups: Vec<Gid>,
+}
+
+/// What is executed: a program, its arguments and its environment, ready for `execve`.
+#[derive(Debug)]
+pub(crate) struct Program {
+    path: CString,
+    _argv: Vec<CString>,
+    argv: Vec<*const c_char>,
+}
+
+impl Program {
+    /// A program with its arguments, the name of the program first. Fails for NUL bytes.
+    pub(crate) fn new(path: &str, argv: &[&str]) -> Result<Program, std::ffi::NulError> {
+        let owned: Vec<CString> = argv.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
+        Ok(Program { path: CString::new(path)?, argv: pointers(&owned), _argv: owned })
+    }
+}
+
+/// An environment, with and without `BASH_ENV`.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    _strings: Vec<CString>,
+    with_profile: Vec<*const c_char>,
+    without_profile: Vec<*const c_char>,
+}
+
+impl Environment {
+    /// `variables` without `BASH_ENV`; `profile` is the path of `.thermos_profile` as bash sees it.
+    /// A variable that cannot be passed on (a NUL byte) is left out.
+    pub(crate) fn new<'a>(
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+        profile: &str,
+    ) -> Environment {
+        let mut strings: Vec<CString> = variables
+            .into_iter()
+            .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
+            .collect();
+        let without_profile = pointers(&strings);
+        // One that was passed on gives way to ours.
+        let others: Vec<*const c_char> = strings
+            .iter()
+            .filter(|string| !string.as_bytes().starts_with(b"BASH_ENV="))
+            .map(|string| string.as_ptr())
+            .collect();
+        strings.extend(CString::new(format!("BASH_ENV={profile}")));
+        let own = strings.last().map(|string| string.as_ptr());
+        let with_profile = others.into_iter().chain(own).chain([std::ptr::null()]).collect();
+        Environment { with_profile, without_profile, _strings: strings }
+    }
+}
+
+/// A null-terminated array of pointers into `strings`, whose buffers do not move with the vector.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// Everything that a coordinator needs, prepared before the fork.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// Number of this launch, for notes.
+    pub(crate) slot: u32,
+    /// Name of the process; also a component of the log path.
+    pub(crate) name: &'a CStr,
+    /// Number of the run, as a path component.
+    pub(crate) run: &'a CStr,
+    /// Sequence number of the FORKED record.
+    pub(crate) seq: i64,
+    /// The coordinator's stream, open for appending and locked.
+    pub(crate) stream: BorrowedFd<'a>,
+    /// Write end of the notes.
+    pub(crate) notes: BorrowedFd<'a>,
+    /// The sandbox.
+    pub(crate) sandbox: BorrowedFd<'a>,
+    /// `/proc`.
+    pub(crate) proc: BorrowedFd<'a>,
+    /// `/dev/null`, open for reading and writing.
+    pub(crate) null: BorrowedFd<'a>,
+    pub(crate) output: Output,
+    /// Whom to become; `None`: stay.
+    pub(crate) identity: Option<&'a Identity>,
+    /// Become that user only after bash was forked: the program that is executed needs root and
+    /// switches by itself.
+    pub(crate) late_identity: bool,
+    pub(crate) chroot: bool,
+    pub(crate) program: &'a Program,
+    pub(crate) environment: &'a Environment,
+    /// The limit of open files that the runner itself was started with.
+    pub(crate) open_files: Option<(u64, u64)>,
+}
+
+/// A coordinator that waits for permission to start bash.
+#[derive(Debug)]
+pub(crate) struct Forked {
+    /// Its pid.
+    pub(crate) pid: i32,
+    go: OwnedFd,
+}
+
+impl Forked {
+    /// The FORKED record is committed: bash may start.
+    pub(crate) fn go(self) {
+        // If the coordinator is gone already, its end is noticed elsewhere.
+        let _ = rustix::io::write(&self.go, b"g");
+    }
+}
+
+/// Forks a coordinator. The caller is single-threaded.
+pub(crate) fn fork(launch: &Launch<'_>) -> io::Result<Forked> {
+    let (go_read, go_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let everything = SigSet::all();
+    let mut before = SigSet::empty();
+    // A signal that arrives while the child still has the runner's handlers would wake the runner
+    // through their shared pipe. The child never unblocks.
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&everything), Some(&mut before))?;
+    // SAFETY: the process has one thread, so no lock can be held by another at this moment; the
+    // child runs `supervise`, which calls only async-signal-safe functions and never returns.
+    let forked = match unsafe { nix::unistd::fork() } {
+        Ok(ForkResult::Child) => supervise(launch, go_read.as_fd()),
+        Ok(ForkResult::Parent { child }) => Ok(Forked { pid: child.as_raw(), go: go_write }),
+        Err(errno) => Err(errno.into()),
+    };
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    forked
+}
+
+/// Forks a child that makes a file's data durable and exits, so that a slow disk delays nobody.
+pub(crate) fn fork_sync(file: BorrowedFd<'_>) -> io::Result<i32> {
+    // SAFETY: as in `fork`; the child makes system calls only.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(child.as_raw()),
+        ForkResult::Child => {
+            let mut path = [0u8; 32];
+            // Opened anew: the runner's own open file carries its lock, which must not outlive it.
+            let fresh = proc_fd_path(file.as_raw_fd(), &mut path).and_then(|path| {
+                rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+            });
+            if let Some(fresh) = fresh {
+                close_all_but(&[fresh.as_raw_fd()]);
+                let _ = rustix::fs::fdatasync(&fresh);
+            }
+            exit()
+        }
+    }
+}
+
+/// Detaches from the terminal and the caller: the caller's process ends with 0, and a grandchild
+/// goes on in a session of its own, with these files as output. Call it while there is one thread.
+pub fn daemonize(
+    stdout: &std::path::Path,
+    stderr: &std::path::Path,
+    pidfile: Option<&std::path::Path>,
+) -> io::Result<()> {
+    let open = |path: &std::path::Path| std::fs::File::options().create(true).append(true).open(path);
+    let (stdout, stderr) = (open(stdout)?, open(stderr)?);
+    let stdin = std::fs::File::open("/dev/null")?;
+    for _ in 0..2 {
+        // SAFETY: the process has one thread; the parent exits at once, the child goes on as if
+        // nothing had happened.
+        if let ForkResult::Parent { .. } = unsafe { nix::unistd::fork() }? {
+            exit()
+        }
+        let _ = nix::unistd::setsid();
+    }
+    rustix::stdio::dup2_stdin(&stdin)?;
+    rustix::stdio::dup2_stdout(&stdout)?;
+    rustix::stdio::dup2_stderr(&stderr)?;
+    if let Some(pidfile) = pidfile {
+        std::fs::write(pidfile, format!("{}\n", std::process::id()))?;
+    }
+    Ok(())
+}
+
+fn proc_fd_path(fd: RawFd, buffer: &mut [u8; 32]) -> Option<&CStr> {
+    use std::io::Write as _;
+    write!(&mut buffer[..31], "/proc/self/fd/{fd}").ok()?;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reaped {
+    /// This child ended; its return code, negative for a signal.
+    Child(i32, i32),
+    /// There are children, and all of them live.
+    NoneDead,
+    /// There is no child.
+    NoChildren,
+}
+
+/// Collects one dead child.
+pub(crate) fn reap(block: bool) -> Reaped {
+    loop {
+        let mut status: c_int = 0;
+        // SAFETY: `status` is a valid place for the answer.
+        let pid = unsafe { libc::waitpid(-1, &mut status, if block { 0 } else { libc::WNOHANG }) };
+        if pid > 0 {
+            let code = if libc::WIFSIGNALED(status) {
+                -libc::WTERMSIG(status)
+            } else {
+                libc::WEXITSTATUS(status)
+            };
+            return Reaped::Child(pid, code);
+        }
+        match pid {
+            0 => return Reaped::NoneDead,
+            _ if io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) => {}
+            _ => return Reaped::NoChildren,
+        }
+    }
+}
+
+fn exit() -> ! {
+    // SAFETY: ends the process at once, without running what the runner registered for its exit.
+    unsafe { libc::_exit(0) }
+}
+
+/// Why a run could not be prepared or started.
+#[derive(Clone, Copy)]
+struct Trouble {
+    doing: &'static str,
+    errno: Errno,
+}
+
+fn trouble(doing: &'static str) -> impl FnOnce(Errno) -> Trouble {
+    move |errno| Trouble { doing, errno }
+}
+
+fn trouble_nix(doing: &'static str) -> impl FnOnce(nix::errno::Errno) -> Trouble {
+    move |errno| Trouble { doing, errno: Errno::from_raw_os_error(errno as i32) }
+}
+
+/// The life of a coordinator.
+fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
+    close_all_but(&[
+        launch.stream.as_raw_fd(),
+        launch.notes.as_raw_fd(),
+        launch.sandbox.as_raw_fd(),
+        launch.proc.as_raw_fd(),
+        launch.null.as_raw_fd(),
+        go.as_raw_fd(),
+    ]);
+    let _ = nix::unistd::setsid();
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    let _ = rustix::thread::set_name(c"thermos_coord");
+    let prepared = prepare(launch);
+    let mut byte = [0u8];
+    loop {
+        match rustix::io::read(go, &mut byte) {
+            Ok(0) => exit(),
+            Err(Errno::INTR) => {}
+            // The descriptor is ours and valid; without a go byte nothing may start.
+            Err(_) => exit(),
+            Ok(_) => break,
+        }
+    }
+    let mut recorder = Recorder { launch, seq: launch.seq, leftovers: false };
+    let start_time = wall_seconds();
+    let started = prepared.and_then(|prepared| start(launch, &prepared));
+    let pid = match started {
+        Ok(pid) => pid,
+        Err(trouble) => {
+            // Readers of streams know no way from FORKED to FAILED but through RUNNING.
+            let code = if trouble.errno == Errno::NOENT { 127 } else { 126 };
+            recorder.running(start_time, rustix::process::getpid().as_raw_pid(), None);
+            recorder.ended(code, Some(trouble));
+            exit()
+        }
+    };
+    if launch.late_identity {
+        // From here on only the outcome is recorded; that needs no privilege.
+        let _ = become_user(launch);
+    }
+    recorder.running(start_time, pid, start_ticks(launch.proc, pid));
+    let code = loop {
+        // Orphans of the run become our children and are reaped here as well.
+        match reap(true) {
+            Reaped::Child(child, code) if child == pid => break code,
+            Reaped::Child(..) | Reaped::NoneDead => {}
+            Reaped::NoChildren => exit(),
+        }
+    };
+    loop {
+        match reap(false) {
+            Reaped::Child(..) => {}
+            Reaped::NoneDead => {
+                recorder.leftovers = true;
+                break;
+            }
+            Reaped::NoChildren => break,
+        }
+    }
+    recorder.ended(code, None);
+    exit()
+}
+
+/// Standard output and error of bash; `None`: the coordinator's own.
+struct Prepared {
+    files: Option<(OwnedFd, OwnedFd)>,
+    has_profile: bool,
+}
+
+fn prepare(launch: &Launch<'_>) -> Result<Prepared, Trouble> {
+    let run_directory = make_log_directory(launch)?;
+    rustix::process::fchdir(launch.sandbox).map_err(trouble("enter the sandbox"))?;
+    if launch.chroot {
+        rustix::process::chroot(c".").map_err(trouble("change the root to the sandbox"))?;
+        rustix::process::chdir(c"/").map_err(trouble("enter the new root"))?;
+    }
+    if !launch.late_identity {
+        become_user(launch)?;
+    }
+    let files = match launch.output {
+        Output::File => Some((
+            open_log(&run_directory, c"stdout").map_err(trouble("open the log file stdout"))?,
+            open_log(&run_directory, c"stderr").map_err(trouble("open the log file stderr"))?,
+        )),
+        Output::Console | Output::Discard => None,
+    };
+    // The coordinator itself neither reads nor writes these; it must not keep the runner's open.
+    let _ = rustix::stdio::dup2_stdin(launch.null);
+    if launch.output != Output::Console {
+        let _ = rustix::stdio::dup2_stdout(launch.null);
+        let _ = rustix::stdio::dup2_stderr(launch.null);
+    }
+    let has_profile = rustix::fs::accessat(
+        launch.sandbox,
+        c".thermos_profile",
+        rustix::fs::Access::EXISTS,
+        AtFlags::empty(),
+    )
+    .is_ok();
+    Ok(Prepared { files, has_profile })
+}
+
+/// Makes `.logs/PROCESS/RUN` in the sandbox; the last one belongs to the task's user.
+///
+/// The sandbox is the user's: a link at any of the three names is an error, and only a directory that
+/// was made here changes its owner.
+fn make_log_directory(launch: &Launch<'_>) -> Result<OwnedFd, Trouble> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |parent: BorrowedFd<'_>, name: &CStr, doing| -> Result<(OwnedFd, bool), Trouble> {
+        let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(errno) => return Err(Trouble { doing, errno }),
+        };
+        let fd = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(trouble(doing))?;
+        Ok((fd, made))
+    };
+    let (logs, _) = open(launch.sandbox, c".logs", "make the directory .logs in the sandbox")?;
+    let doing = "make the log directory of the process";
+    let (process, _) = open(logs.as_fd(), launch.name, doing)?;
+    let doing = "make the log directory of the run";
+    let (run, made) = open(process.as_fd(), launch.run, doing)?;
+    if let Some(identity) = launch.identity
+        && made
+    {
+        // The name could have been exchanged between making and opening. Something that is not
+        // ours or not fresh is left alone; the user then sees what he did.
+        let stat = rustix::fs::fstat(&run).map_err(trouble(doing))?;
+        if stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_nlink <= 2 {
+            nix::unistd::fchown(&run, Some(identity.uid), Some(identity.gid))
+                .map_err(trouble_nix("give the log directory of the run to the user"))?;
+        }
+    }
+    Ok(run)
+}
+
+fn open_log(directory: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let append = OFlags::APPEND;
+    // Without blocking: the other end of a pipe might never come.
+    let flags = OFlags::WRONLY
+        | append
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NOCTTY
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o666))?;
+    let stat = rustix::fs::fstat(&file)?;
+    let is_file =
+        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+    // A second name for the same file: somebody wants us to write into something else.
+    if !is_file || stat.st_nlink > 1 {
+        return Err(Errno::PERM);
+    }
+    rustix::fs::fcntl_setfl(&file, append)?;
+    Ok(file)
+}
+
+fn become_user(launch: &Launch<'_>) -> Result<(), Trouble> {
+    let Some(identity) = launch.identity else { return Ok(()) };
+    nix::unistd::setgroups(&identity.groups).map_err(trouble_nix("set the user's groups"))?;
+    nix::unistd::setgid(identity.gid).map_err(trouble_nix("set the user's group"))?;
+    nix::unistd::setuid(identity.uid).map_err(trouble_nix("become the user"))?;
+    Ok(())
+}
+
+/// Forks and executes the program; returns its pid once it is executed.
+fn start(launch: &Launch<'_>, prepared: &Prepared) -> Result<i32, Trouble> {
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(trouble("make a pipe"))?;
+    let coordinator = rustix::process::getpid();
+    // SAFETY: one thread, as in `fork`; the child only makes system calls until it executes.
+    let child = match unsafe { nix::unistd::fork() }.map_err(trouble_nix("fork"))? {
+        ForkResult::Child => {
+            let errno = execute(launch, prepared, coordinator);
+            let _ = rustix::io::write(&write, &errno.raw_os_error().to_ne_bytes());
+            exit()
+        }
+        ForkResult::Parent { child } => child,
+    };
+    drop(write);
+    let mut answer = [0u8; 4];
+    loop {
+        match rustix::io::read(&read, &mut answer) {
+            Ok(4) => {
+                let _ = nix::sys::wait::waitpid(child, None);
+                let errno = Errno::from_raw_os_error(i32::from_ne_bytes(answer));
+                let doing = "execute ";
+                return Err(Trouble { doing, errno });
+            }
+            Err(Errno::INTR) => {}
+            // Closed by exec.
+            _ => return Ok(child.as_raw()),
+        }
+    }
+}
+
+/// Becomes the program; returns only why that failed.
+fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::process::Pid) -> Errno {
+    let kill = Some(rustix::process::Signal::KILL);
+    if let Err(errno) = rustix::process::set_parent_process_death_signal(kill) {
+        return errno;
+    }
+    if rustix::process::getppid() != Some(coordinator) {
+        // The coordinator died in between: nobody would supervise this run.
+        exit();
+    }
+    if let Some((stdout, stderr)) = &prepared.files {
+        if let Err(errno) =
+            rustix::stdio::dup2_stdout(stdout).and_then(|()| rustix::stdio::dup2_stderr(stderr))
+        {
+            return errno;
+        }
+    }
+    if let Some((soft, hard)) = launch.open_files {
+        let limit = rustix::process::Rlimit { current: Some(soft), maximum: Some(hard) };
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    }
+    for signal in 1..=64 {
+        // SAFETY: sets a default disposition; the numbers that cannot be set are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let environment = &launch.environment;
+    let environment =
+        if prepared.has_profile { &environment.with_profile } else { &environment.without_profile };
+    let program = launch.program;
+    // SAFETY: an empty mask; nothing else is touched.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+    // SAFETY: both arrays end with a null pointer and point into strings that `launch` keeps alive.
+    unsafe { libc::execve(program.path.as_ptr(), program.argv.as_ptr(), environment.as_ptr()) };
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+/// Closes every descriptor above standard error except these.
+fn close_all_but<const N: usize>(keep: &[RawFd; N]) {
+    let mut keep = *keep;
+    keep.sort_unstable();
+    let mut from = 3;
+    for fd in keep {
+        if fd < from {
+            continue;
+        }
+        close_range(from, fd - 1);
+        from = fd + 1;
+    }
+    close_range(from, RawFd::MAX);
+}
+
+fn close_range(from: RawFd, to: RawFd) {
+    if from > to {
+        return;
+    }
+    // SAFETY: closes descriptors that nothing in this process refers to any more: the child never
+    // returns to the code that owns them.
+    let done = unsafe { libc::close_range(from as u32, to as u32, 0) };
+    if done != 0 && to == RawFd::MAX {
+        // Kernels before 5.9: what matters are the streams' locks, and those have low numbers.
+        for fd in from..4096 {
+            // SAFETY: as above.
+            unsafe { libc::close(fd) };
+        }
+    }
+}
+
+fn wall_seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    // Microseconds, as the original records.
+    now.tv_sec as f64 + (now.tv_nsec / 1000) as f64 / 1e6
+}
+
+fn start_ticks(proc: BorrowedFd<'_>, pid: i32) -> Option<i64> {
+    use std::io::Write as _;
+    let mut path = [0u8; 24];
+    write!(&mut path[..23], "{pid}/stat").ok()?;
+    let path = CStr::from_bytes_until_nul(&path).ok()?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(proc, path, flags, Mode::empty()).ok()?;
+    let mut text = [0u8; 512];
+    let n = rustix::io::read(&file, &mut text).ok()?;
+    Some(parse_stat(&text[..n])?.ticks)
+}
+
+/// Writes the coordinator's records.
+struct Recorder<'a> {
+    launch: &'a Launch<'a>,
+    seq: i64,
+    leftovers: bool,
+}
+
+impl Recorder<'_> {
+    fn running(&mut self, start_time: f64, pid: i32, ticks: Option<i64>) {
+        let mut record = self.begin(Run::Running);
+        record.double(6, start_time);
+        record.i32(7, pid);
+        if let Some(ticks) = ticks {
+            record.i64(101, ticks);
+        }
+        self.commit(record);
+    }
+
+    fn ended(&mut self, code: i32, trouble: Option<Trouble>) {
+        let run = match code {
+            0 => Run::Success,
+            1.. => Run::Failed,
+            _ => Run::Killed,
+        };
+        let mut record = self.begin(run);
+        record.double(8, wall_seconds());
+        record.i32(9, code);
+        if let Some(trouble) = trouble {
+            let program: &[u8] = match trouble.doing {
+                "execute " => self.launch.program.path.as_bytes(),
+                _ => b"",
+            };
+            record.string(
+                102,
+                &[
+                    b"failed to ",
+                    trouble.doing.as_bytes(),
+                    program,
+                    b": ",
+                    describe(trouble.errno).as_bytes(),
+                ],
+            );
+        }
+        self.commit(record);
+    }
+
+    fn begin(&mut self, run: Run) -> RecordBuffer {
+        self.seq += 1;
+        let mut record = RecordBuffer::new();
+        record.i64(1, self.seq);
+        record.string(3, &[self.launch.name.to_bytes()]);
+        record.i32(5, run.wire().0);
+        record
+    }
+
+    fn commit(&self, mut record: RecordBuffer) {
+        let bytes = record.finish();
+        // One write: readers of a growing stream see all of it or a torn tail that grows.
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match rustix::io::write(self.launch.stream, rest) {
+                Ok(n) => rest = &rest[n..],
+                Err(Errno::INTR) => {}
+                // A full disk. The runner notices the end of a coordinator that recorded nothing.
+                Err(_) => break,
+            }
+        }
+        let note = Note { slot: self.launch.slot, leftovers: self.leftovers };
+        // Nobody reads when the runner is dead; a new runner finds the record in the stream.
+        let _ = rustix::io::write(self.launch.notes, &note.encode());
+    }
+}
+
+/// One framed `ProcessStatus` record in the Thrift binary protocol, built without allocation.
+/// A test holds it against the general codec.
+struct RecordBuffer {
+    bytes: [u8; RECORD_ROOM],
+    length: usize,
+}
+
+impl RecordBuffer {
+    fn new() -> RecordBuffer {
+        let mut buffer = RecordBuffer { bytes: [0; RECORD_ROOM], length: 4 };
+        // RunnerCkpt, field 2: struct ProcessStatus.
+        buffer.raw(&[12, 0, 2]);
+        buffer
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.length += bytes.len();
+        }
+    }
+
+    fn field(&mut self, ttype: u8, id: i16) {
+        let [high, low] = id.to_be_bytes();
+        self.raw(&[ttype, high, low]);
+    }
+
+    fn i32(&mut self, id: i16, value: i32) {
+        self.field(8, id);
+        self.raw(&value.to_be_bytes());
+    }
+
+    fn i64(&mut self, id: i16, value: i64) {
+        self.field(10, id);
+        self.raw(&value.to_be_bytes());
+    }
+
+    fn double(&mut self, id: i16, value: f64) {
+        self.field(4, id);
+        self.raw(&value.to_be_bytes());
+    }
+
+    fn string(&mut self, id: i16, parts: &[&[u8]]) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        self.field(11, id);
+        self.raw(&(length as i32).to_be_bytes());
+        for part in parts {
+            self.raw(part);
+        }
+    }
+
+    fn finish(&mut self) -> &[u8] {
+        self.raw(&[0, 0]);
+        let length = (self.length - 4) as u32;
+        self.bytes[..4].copy_from_slice(&length.to_be_bytes());
+        &self.bytes[..self.length]
+    }
+}
+
+/// The usual words for an error number, without the C library's tables, which may allocate.
+fn describe(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ACCESS => "permission denied",
+        Errno::PERM => {
+            "operation not permitted (a special file, or a file with a second name, is in the way)"
+        }
+        Errno::NOENT => "no such file or directory",
+        Errno::NOTDIR => "a link, or something that is no directory, is in the way",
+        Errno::LOOP => "a symbolic link is in the way",
+        Errno::NXIO => "a pipe or socket is in the way",
+        Errno::ISDIR => "a directory is in the way",
+        Errno::TOOBIG => "argument list too long (one argument may have 128 KiB)",
+        Errno::NOEXEC => "exec format error",
+        Errno::NOSPC => "no space left on device",
+        Errno::DQUOT => "disk quota exceeded",
+        Errno::ROFS => "read-only file system",
+        Errno::MFILE => "too many open files",
+        Errno::NFILE => "too many open files in the system",
+        Errno::NOMEM => "cannot allocate memory",
+        Errno::AGAIN => "resource temporarily unavailable (a process limit?)",
+        Errno::NAMETOOLONG => "file name too long",
+        Errno::IO => "input/output error",
+        _ => "system error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aurora_api::thermos::{ProcessState, ProcessStatus, RunnerCkpt};
+    use thrift_wire::Double;
+
+    #[test]
+    fn hand_made_records_are_what_the_codec_writes() {
+        let name = "x".repeat(MAX_NAME);
+        for name in ["a", "ünï", &name] {
+            let mut record = RecordBuffer::new();
+            record.i64(1, 7);
+            record.string(3, &[name.as_bytes()]);
+            record.i32(5, 2);
+            record.double(6, 1_795_173_792.897_026);
+            record.i32(7, 18330);
+            record.double(8, 1.5);
+            record.i32(9, -15);
+            record.i64(101, 123_456);
+            record.string(102, &[b"failed to ", b"x"]);
+            let mut expected = Vec::new();
+            crate::stream::frame(
+                &RunnerCkpt::ProcessStatus(ProcessStatus {
+                    seq: Some(7),
+                    process: Some(name.to_owned()),
+                    state: Some(ProcessState::RUNNING),
+                    start_time: Some(Double(1_795_173_792.897_026)),
+                    pid: Some(18330),
+                    stop_time: Some(Double(1.5)),
+                    return_code: Some(-15),
+                    start_ticks: Some(123_456),
+                    reason: Some("failed to x".to_owned()),
+                    ..ProcessStatus::default()
+                }),
+                &mut expected,
+            );
+            assert_eq!(record.finish(), expected);
+        }
+    }
+
+    #[test]
+    fn the_longest_record_fits() {
+        let longest = [
+            "give the log directory of the run to the user",
+            "make the directory .logs in the sandbox",
+        ]
+        .map(str::len)
+        .into_iter()
+        .max()
+        .unwrap();
+        let mut record = RecordBuffer::new();
+        record.i64(1, i64::MAX);
+        record.string(3, &[&[b'x'; MAX_NAME]]);
+        record.i32(5, 5);
+        record.double(8, 0.0);
+        record.i32(9, 126);
+        record.string(
+            102,
+            &[b"failed to ", &vec![b'd'; longest], &[b'p'; 100], b": ", describe(Errno::PERM).as_bytes()],
+        );
+        assert!(record.finish().len() < RECORD_ROOM);
+    }
+
+    #[test]
+    fn notes() {
+        for note in [Note { slot: 0, leftovers: false }, Note { slot: u32::MAX, leftovers: true }] {
+            assert_eq!(Note::decode(&note.encode()), note);
+        }
+    }
+}

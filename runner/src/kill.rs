@@ -1,0 +1,205 @@
+//! Ending a task from outside its runner, at once and without its cooperation.
+//!
+//! The runner, if there is one, is killed; everything of the task is killed; the stream is closed
+//! with a terminal state. No SIGTERM, no finalizing processes: that is what signals to the runner are
+//! for.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aurora_api::thermos::{ProcessState, ProcessStatus, RunnerCkpt, TaskStatus};
+use rustix::process::Signal;
+use thrift_wire::Double;
+
+use crate::engine::Claim;
+use crate::files::{self, TaskFiles, failed};
+use crate::proc::{Proc, descendants};
+use crate::reach::Reach;
+use crate::state::{Run, Stage};
+use crate::stream::{Reader, Writer, Next};
+use crate::view::{View, ViewError};
+
+/// How long a killed runner may take to let go of its stream.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a task could not be killed.
+#[derive(Debug)]
+pub enum KillError {
+    /// Its files could not be used.
+    File(files::FileError),
+    /// Its stream cannot be understood.
+    Stream(ViewError),
+    /// Its stream names no header, so nothing is known about its processes.
+    NoHeader,
+    /// A runner holds the stream and could not be identified or did not go away.
+    Held,
+    /// The stream belongs to somebody else than the caller and root.
+    Foreign,
+}
+
+impl std::fmt::Display for KillError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            KillError::File(error) => error.fmt(f),
+            KillError::Stream(error) => write!(f, "cannot understand its runner stream: {error}"),
+            KillError::NoHeader => f.write_str("its runner stream has no header"),
+            KillError::Held => f.write_str(
+                "a process holds its runner stream and is not the runner that the stream names",
+            ),
+            KillError::Foreign => f.write_str("its runner stream belongs to another user"),
+        }
+    }
+}
+
+impl std::error::Error for KillError {}
+
+impl From<files::FileError> for KillError {
+    fn from(error: files::FileError) -> Self {
+        KillError::File(error)
+    }
+}
+
+fn runner_claim(view: &View) -> Option<Claim> {
+    let pid = view.statuses.last()?.runner_pid?;
+    // The identity is recorded whenever control is taken.
+    let taken = view.statuses.iter().rev().find(|status| status.runner_start_ticks.is_some());
+    let first = view.statuses.iter().rev().take_while(|status| status.runner_pid == Some(pid)).last()?;
+    Some(Claim {
+        pid,
+        ticks: taken.filter(|status| status.runner_pid == Some(pid))?.runner_start_ticks,
+        fork_time: first.timestamp_ms? as f64 / 1e3,
+    })
+}
+
+/// Sends a signal to the runner of a task, if it lives and is what the stream says. False if not.
+pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool, KillError> {
+    let files = TaskFiles::open(root, task_id)?;
+    let stream = files.open_stream("runner")?;
+    if files::try_lock(&stream).map_err(failed("lock", files.stream_path("runner")))? {
+        return Ok(false);
+    }
+    let view = View::read(&stream).map_err(KillError::Stream)?;
+    // A runner runs as whoever owns the stream.
+    let uid = rustix::fs::fstat(&stream).map_err(failed("stat", files.stream_path("runner")))?.st_uid;
+    let reach = Reach::new(Proc::open().map_err(failed("open", "/proc"))?, uid);
+    if !reach.is_this_boot(view.boot_id()) {
+        return Ok(false);
+    }
+    let handle = runner_claim(&view).and_then(|claim| reach.identify(&claim));
+    Ok(handle.map(|handle| handle.signal(signal)).is_some())
+}
+
+/// Ends a task at once. `goal` is [`Stage::Killed`] or [`Stage::Lost`]. A task that is over only has
+/// its task file moved.
+pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
+    let files = TaskFiles::open(root, task_id)?;
+    let path = files.stream_path("runner");
+    let stream = files.open_stream("runner")?;
+    let owner = rustix::fs::fstat(&stream).map_err(failed("stat", &path))?.st_uid;
+    let view = View::read(&stream).map_err(KillError::Stream)?;
+    if view.stage().is_some_and(Stage::is_terminal) {
+        return Ok(files.retire_task()?);
+    }
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    let mut signalled = false;
+    while !files::try_lock(&stream).map_err(failed("lock", &path))? {
+        if !signalled {
+            signalled = signal_runner(root, task_id, Signal::KILL)?;
+        }
+        if !signalled || Instant::now() > deadline {
+            return Err(KillError::Held);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Read again: the runner may have gone on until it was killed.
+    let mut view = View::read(&stream).map_err(KillError::Stream)?;
+    let Some(header) = view.header.clone() else {
+        return Err(KillError::NoHeader);
+    };
+    let size = stream.metadata().map_err(failed("stat", &path))?.len() - view.torn;
+    stream.set_len(size).map_err(failed("truncate", &path))?;
+    let mut writer = Writer::new(stream, size);
+    let uid = header.uid.and_then(|uid| u32::try_from(uid).ok()).unwrap_or(owner);
+    let reach = Reach::new(Proc::open().map_err(failed("open", "/proc"))?, uid);
+    let me = rustix::process::getpid().as_raw_pid();
+    let status = |stage: Stage| {
+        RunnerCkpt::TaskStatus(TaskStatus {
+            state: Some(stage.wire()),
+            timestamp_ms: Some((seconds() * 1e3) as i64),
+            runner_pid: Some(me),
+            runner_uid: i32::try_from(rustix::process::getuid().as_raw()).ok(),
+            boot_id: reach.boot_id().map(str::to_owned),
+            runner_start_ticks: reach.proc.stat(me).map(|stat| stat.ticks),
+            ..TaskStatus::default()
+        })
+    };
+    writer.push(&status(view.stage().unwrap_or(Stage::Active)));
+    let same_boot = reach.is_this_boot(view.boot_id());
+    let live: Vec<String> = view.live().map(|(name, _)| name.to_owned()).collect();
+    for name in live {
+        // What the coordinator recorded and the runner did not copy any more.
+        if let Ok(stream) = files.read_stream(&format!("coordinator.{name}")) {
+            let mut reader = Reader::new();
+            while let Ok(Next::Record(record)) = reader.next(&stream) {
+                if view.add(record.clone()).is_ok() {
+                    writer.push(&record);
+                }
+            }
+        }
+        let Some((_, last)) = view.live().find(|(other, _)| *other == name) else { continue };
+        if last.state == Some(ProcessState::WAITING) {
+            continue;
+        }
+        let was_alive = same_boot && kill_run(&reach, last);
+        let run = if was_alive { Run::Killed } else { Run::Lost };
+        writer.push(&RunnerCkpt::ProcessStatus(ProcessStatus {
+            seq: last.seq.map(|seq| seq + 1),
+            process: Some(name),
+            state: Some(run.wire()),
+            stop_time: was_alive.then(|| Double(seconds())),
+            return_code: was_alive.then_some(-9),
+            ..ProcessStatus::default()
+        }));
+    }
+    writer.push(&status(goal));
+    writer.commit().map_err(failed("write", &path))?;
+    Ok(files.retire_task()?)
+}
+
+/// SIGKILLs a coordinator, its descendants and its session. True if anything was alive.
+fn kill_run(reach: &Reach, run: &ProcessStatus) -> bool {
+    let Some(pid) = run.coordinator_pid else { return false };
+    let claim = Claim {
+        pid,
+        ticks: run.coordinator_start_ticks,
+        fork_time: run.fork_time.map_or(0.0, |time| time.0),
+    };
+    let coordinator = reach.identify(&claim);
+    let tree = match &coordinator {
+        Some(_) => descendants(&reach.proc.table().unwrap_or_default(), [pid]),
+        None => Vec::new(),
+    };
+    if let Some(handle) = &coordinator {
+        handle.signal(Signal::KILL);
+    }
+    for stat in &tree {
+        reach.proc.signal(stat, Signal::KILL);
+    }
+    // Bash itself, if its coordinator is gone.
+    let bash = run.pid.map(|pid| Claim {
+        pid,
+        ticks: run.start_ticks,
+        fork_time: run.start_time.map_or(0.0, |time| time.0),
+    });
+    let bash = bash.and_then(|claim| reach.identify(&claim));
+    if let Some(handle) = &bash {
+        handle.signal(Signal::KILL);
+    }
+    let rest = reach.kill_all(|| reach.session(pid, false));
+    coordinator.is_some() || bash.is_some() || !tree.is_empty() || rest
+}
+
+fn seconds() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    now.tv_sec as f64 + (now.tv_nsec / 1000) as f64 / 1e6
+}

@@ -1,0 +1,99 @@
+//! Whom the runner may signal.
+//!
+//! Root signals only what the kernel itself attests to be the task's. For a process that is known
+//! from a stream only, that means: it is exactly the process that the stream names (start ticks and
+//! boot id), and it runs as the task's user or is our own executable. Everything else that a stream
+//! says is a hint.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::engine::Claim;
+use crate::proc::{Handle, Proc, Stat};
+
+/// Time stamps of the original's streams are compared with the kernel's with this tolerance, in
+/// seconds, as the original does. Streams of our own carry exact identities.
+const START_TOLERANCE: f64 = 10.0;
+
+/// Clock ticks per second in `/proc`; part of the kernel's interface.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Rounds of SIGKILL against processes that fork faster than they are found.
+const KILL_ROUNDS: u32 = 50;
+
+/// The process table, and the user whose processes may be signalled.
+#[derive(Debug)]
+pub struct Reach {
+    /// The process table.
+    pub proc: Proc,
+    uid: u32,
+    boot_id: Option<String>,
+    boot_time: Option<f64>,
+}
+
+impl Reach {
+    /// Reach over the processes of a task that runs as `uid`.
+    pub fn new(proc: Proc, uid: u32) -> Reach {
+        Reach { boot_id: proc.boot_id(), boot_time: proc.boot_time(), proc, uid }
+    }
+
+    /// The kernel's boot id.
+    pub fn boot_id(&self) -> Option<&str> {
+        self.boot_id.as_deref()
+    }
+
+    /// Can anything from the time of a recorded boot id still live? Streams of the original record
+    /// none; there the start time must do.
+    pub fn is_this_boot(&self, recorded: Option<&str>) -> bool {
+        recorded.is_none() || recorded == self.boot_id()
+    }
+
+    /// Is a process that the kernel does not show as our descendant the task's?
+    pub fn may_signal(&self, stat: &Stat) -> bool {
+        self.proc.uid(stat.pid) == Some(self.uid) || self.proc.is_our_executable(stat.pid)
+    }
+
+    /// The living process that a stream claims, if the kernel agrees.
+    pub fn identify(&self, claim: &Claim) -> Option<Handle> {
+        let stat = self.proc.stat(claim.pid).filter(|stat| !stat.zombie)?;
+        let same = match claim.ticks {
+            Some(ticks) => ticks == stat.ticks,
+            None => {
+                let started = self.boot_time? + stat.ticks as f64 / TICKS_PER_SECOND;
+                (started - claim.fork_time).abs() < START_TOLERANCE
+            }
+        };
+        if same && self.may_signal(&stat) { self.proc.handle(&stat) } else { None }
+    }
+
+    /// The living members of the session of a coordinator, itself excluded. `ours`: the coordinator
+    /// is or was our own child, so that the session number cannot have changed hands.
+    pub fn session(&self, leader: i32, ours: bool) -> Vec<Stat> {
+        let table = self.proc.table().unwrap_or_default();
+        table
+            .into_iter()
+            .filter(|stat| stat.session == leader && stat.pid != leader && !stat.zombie)
+            .filter(|stat| ours || self.may_signal(stat))
+            .collect()
+    }
+
+    /// SIGKILLs what a search finds until it finds nothing, within reason. True if it found anything.
+    pub fn kill_all(&self, search: impl Fn() -> Vec<Stat>) -> bool {
+        let mut found = false;
+        for round in 0..KILL_ROUNDS {
+            let targets = search();
+            if targets.is_empty() {
+                break;
+            }
+            found = true;
+            for stat in &targets {
+                self.proc.signal(stat, Signal::KILL);
+            }
+            if round > 2 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,1022 @@
+//! The shell around the engine: one thread, one loop, no polling.
+//!
+//! It turns the world into events (signals, notes of coordinators, dead children, the clock) and the
+//! engine's effects into the world (records, forks, signals, files). It decides nothing about the
+//! task.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aurora_api::thermos::{ProcessState, RunnerCkpt, RunnerHeader};
+use aurora_schema::task::{LoggerDestination, Task};
+use nix::unistd::{Gid, Uid};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource, Rlimit, Signal};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::coordinator::{
+    self, Environment, Forked, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program, Reaped,
+};
+use crate::engine::{Controller, Effect, Engine, Event, Level, Now};
+use crate::error::RunError;
+use crate::files::{self, TaskFiles, failed};
+use crate::log;
+use crate::plan::Micros;
+use crate::proc::{Handle, Proc, Stat, descendants};
+use crate::reach::Reach;
+use crate::signals::{Request, Signals};
+use crate::state::{Run, Stage};
+use crate::stream::{Next, Reader, Writer, frame};
+use crate::users::User;
+
+/// The grace of a kill, in seconds, if `finalization_wait` is shorter.
+pub const DEFAULT_GRACE: i64 = 60;
+
+/// Records are made durable so long after the first of them, in microseconds.
+const SYNC_DELAY: Micros = 1_000_000;
+
+/// How long a full disk may hold up a record before the task is given up, in seconds.
+const WRITE_PATIENCE: u32 = 60;
+
+/// A fork or an open file that the system has no room for is tried again after this time.
+const RETRY: Micros = 1_000_000;
+
+/// A coordinator's stream that is still locked is tried again after this time, so many times.
+const LOCK_RETRY: Micros = 50_000;
+const LOCK_RETRIES: u32 = 200;
+
+/// One task, ready to be run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The task, interpolated and checked.
+    pub task: Task,
+    /// The same as the JSON that is stored.
+    pub task_json: String,
+    /// Names the task below the checkpoint root; one file name.
+    pub task_id: String,
+    /// Working directory of the processes; made if it does not exist.
+    pub sandbox: PathBuf,
+    /// Checkpoint root.
+    pub root: PathBuf,
+    /// Host name for the header.
+    pub hostname: String,
+    /// Who the processes run as.
+    pub user: User,
+    /// Become that user (needs root). If false, `user` is who runs this.
+    pub switch_user: bool,
+    /// Change the root directory of processes to the sandbox (needs root).
+    pub chroot: bool,
+    /// Pass the runner's own environment on.
+    pub preserve_env: bool,
+    /// Ports for the header.
+    pub ports: std::collections::BTreeMap<String, i64>,
+    /// Mesos' containerizer helper: processes run in the file system image `$MESOS_DIRECTORY/taskfs`.
+    pub containerizer: Option<Containerizer>,
+    /// Total runs of each process; 0: no limit.
+    pub run_limit: u32,
+    /// Seconds of grace for a kill, exactly; `None`: the larger of `finalization_wait` and 60.
+    pub grace: Option<i64>,
+    /// Where output goes for processes without a logger of their own.
+    pub destination: LoggerDestination,
+}
+
+/// How processes are run inside a file system image.
+#[derive(Clone, Debug)]
+pub struct Containerizer {
+    /// The helper.
+    pub path: PathBuf,
+    /// The root of the image.
+    pub rootfs: PathBuf,
+    /// Path of the sandbox inside the image.
+    pub sandbox: String,
+    /// Does the helper take `--launch_info` (Mesos 1.2 and later)?
+    pub takes_launch_info: bool,
+}
+
+/// A coordinator that has not been reaped.
+#[derive(Debug)]
+struct Live {
+    process: u32,
+    pid: i32,
+    stream: File,
+    /// How much of the stream was read.
+    offset: u64,
+    leftovers: bool,
+    /// Not our child: it survived the runner that forked it.
+    adopted: Option<Handle>,
+}
+
+/// The event loop.
+#[derive(Debug)]
+pub struct Shell<'a> {
+    settings: Settings,
+    signals: &'a Signals,
+    files: TaskFiles,
+    writer: Writer,
+    engine: Engine,
+    reach: Reach,
+    sandbox: OwnedFd,
+    null: OwnedFd,
+    notes_read: OwnedFd,
+    notes_write: OwnedFd,
+    environment: Environment,
+    identity: Option<Identity>,
+    open_files: Option<(u64, u64)>,
+
+    reader: Reader,
+    slots: Vec<Option<Live>>,
+    free: Vec<u32>,
+    by_pid: HashMap<i32, u32>,
+    /// Slot of the current run of a process.
+    current: HashMap<u32, u32>,
+    /// Forked, and its FORKED record is not committed yet.
+    waiting_for_go: Option<(u32, Forked)>,
+    forked_frame: Vec<u8>,
+    lock_retries: HashMap<u32, u32>,
+    /// What survived an adopted coordinator and was told to end.
+    strays: Vec<Handle>,
+    /// When to look again for what an adopted coordinator records; it cannot send notes.
+    settle_at: Option<(Micros, Micros)>,
+    sync_at: Option<Micros>,
+    syncing: Option<i32>,
+    interrupted: bool,
+}
+
+fn micros(time: Timespec) -> Micros {
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1000)
+}
+
+fn now() -> Now {
+    Now {
+        wall: micros(clock_gettime(ClockId::Realtime)),
+        mono: micros(clock_gettime(ClockId::Monotonic)),
+    }
+}
+
+/// Runs a task to its end, or takes over one that is running, and returns its terminal state.
+pub fn run(settings: Settings, signals: &Signals) -> Result<Stage, RunError> {
+    match Shell::open(settings, signals)? {
+        Opened::Finished(stage) => Ok(stage),
+        Opened::Running(mut shell) => {
+            let stage = shell.run();
+            crate::logging::flush();
+            stage
+        }
+    }
+}
+
+enum Opened<'a> {
+    /// The task was over before we came.
+    Finished(Stage),
+    Running(Box<Shell<'a>>),
+}
+
+impl<'a> Shell<'a> {
+    // ---- start ----
+
+    fn open(settings: Settings, signals: &'a Signals) -> Result<Opened<'a>, RunError> {
+        if let Some(why) = files::bad_file_name(&settings.task_id) {
+            return Err(RunError::TaskId { id: settings.task_id, why });
+        }
+        let proc = Proc::open().map_err(failed("open", "/proc"))?;
+        let files = TaskFiles::create(&settings.root, &settings.task_id)?;
+        let stream = files.open_stream("runner")?;
+        let path = files.stream_path("runner");
+        let locked = files::try_lock(&stream).map_err(failed("lock", &path))?;
+
+        let header = header(&settings, now());
+        let me = proc.stat(std::process::id() as i32);
+        let reach = Reach::new(proc, settings.user.uid);
+        let controller = Controller {
+            pid: std::process::id() as i32,
+            uid: rustix::process::getuid().as_raw() as i32,
+            ticks: me.map(|stat| stat.ticks),
+            boot_id: reach.boot_id().map(str::to_owned),
+        };
+        let mut engine = Engine::new(&settings.task, header, controller, settings.run_limit);
+        let length = replay(&mut engine, &stream, &path)?;
+        if let Some(stage) = engine.stage().filter(|stage| stage.is_terminal()) {
+            // The last runner may have died between the record and the move.
+            files.retire_task()?;
+            return Ok(Opened::Finished(stage));
+        }
+        if !locked {
+            return Err(RunError::Locked { stream: path });
+        }
+        if engine.stage().is_none() && files.stored_task(true)?.is_some() {
+            return Err(RunError::Finished { file: files.task_path(true) });
+        }
+        if let Some(stored) = files.stored_task(false)?
+            && !aurora_schema::task::same_task(&stored, &settings.task_json)
+        {
+            return Err(RunError::Changed { file: files.task_path(false) });
+        }
+        let size = stream.metadata().map_err(failed("stat", &path))?.len();
+        if size > length {
+            log!(
+                Level::Warn,
+                "{}: cut off a torn record of {} bytes at byte {length}",
+                path.display(),
+                size - length
+            );
+            stream.set_len(length).map_err(failed("truncate", &path))?;
+        }
+
+        let sandbox = files::operator_directory(&settings.sandbox)?;
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(failed("open", "/dev/null"))?;
+        let cloexec = rustix::pipe::PipeFlags::CLOEXEC;
+        let (notes_read, notes_write) =
+            rustix::pipe::pipe_with(cloexec).map_err(failed("make", "a pipe"))?;
+        rustix::fs::fcntl_setfl(&notes_read, OFlags::NONBLOCK).map_err(failed("set", "a pipe"))?;
+        if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+            log!(Level::Warn, "cannot become subreaper ({error}): escaped processes will be missed");
+        }
+        let identity = settings.switch_user.then(|| Identity {
+            uid: Uid::from_raw(settings.user.uid),
+            gid: Gid::from_raw(settings.user.gid),
+            groups: settings.user.groups.iter().copied().map(Gid::from_raw).collect(),
+        });
+        Ok(Opened::Running(Box::new(Shell {
+            environment: environment(&settings),
+            open_files: raise_open_files(),
+            writer: Writer::new(stream, length),
+            settings,
+            signals,
+            files,
+            engine,
+            reach,
+            sandbox,
+            null,
+            notes_read,
+            notes_write,
+            identity,
+            reader: Reader::short(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_pid: HashMap::new(),
+            current: HashMap::new(),
+            waiting_for_go: None,
+            forked_frame: Vec::new(),
+            lock_retries: HashMap::new(),
+            strays: Vec::new(),
+            settle_at: None,
+            sync_at: None,
+            syncing: None,
+            interrupted: false,
+        })))
+    }
+
+    fn run(&mut self) -> Result<Stage, RunError> {
+        let takeover = self.engine.stage().is_some();
+        self.tell(Event::Start)?;
+        if takeover {
+            self.recover()?;
+        }
+        self.tell(Event::Recovered)?;
+        loop {
+            for request in self.signals.take() {
+                self.request(request)?;
+            }
+            self.read_notes()?;
+            self.reap()?;
+            self.watch_adopted()?;
+            let now = now();
+            if self.engine.wakeup().is_some_and(|at| at <= now.mono) {
+                self.tell(Event::Tick)?;
+            }
+            if let Some(stage) = self.engine.stage().filter(|stage| stage.is_terminal()) {
+                self.commit()?;
+                let _ = rustix::fs::fdatasync(self.writer.file());
+                return Ok(stage);
+            }
+            self.commit()?;
+            self.wait();
+        }
+    }
+
+    // ---- the world becomes events ----
+
+    fn tell(&mut self, event: Event) -> Result<(), RunError> {
+        let mut todo: VecDeque<Effect> = VecDeque::new();
+        let mut effects = Vec::new();
+        self.engine.handle(now(), event, &mut effects);
+        todo.extend(effects.drain(..));
+        while let Some(effect) = todo.pop_front() {
+            if let Some(event) = self.perform(effect)? {
+                self.engine.handle(now(), event, &mut effects);
+                // What follows from an effect comes before the effects that were still to come.
+                for effect in effects.drain(..).rev() {
+                    todo.push_front(effect);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, request: Request) -> Result<(), RunError> {
+        let wait = self.settings.task.finalization_wait;
+        let grace = self.settings.grace.unwrap_or(wait.max(DEFAULT_GRACE)).clamp(0, i32::MAX.into());
+        let (goal, seconds) = match request {
+            Request::Kill => (Stage::Killed, grace),
+            Request::Interrupt if self.interrupted => (Stage::Killed, 0),
+            Request::Interrupt => {
+                self.interrupted = true;
+                (Stage::Killed, grace)
+            }
+            Request::Lose => (Stage::Lost, 0),
+        };
+        self.tell(Event::Stop { goal, grace: seconds * 1_000_000 })
+    }
+
+    fn read_notes(&mut self) -> Result<(), RunError> {
+        let mut buffer = [0; NOTE_SIZE * 64];
+        // Notes are written whole, so the pipe holds whole notes.
+        while let Ok(n) = rustix::io::read(&self.notes_read, &mut buffer) {
+            for note in buffer[..n].as_chunks::<NOTE_SIZE>().0 {
+                let note = Note::decode(note);
+                if let Some(Some(live)) = self.slots.get_mut(note.slot as usize) {
+                    live.leftovers |= note.leftovers;
+                    self.read_records(note.slot)?;
+                }
+            }
+            if n < buffer.len() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports what a coordinator has recorded since the last look.
+    fn read_records(&mut self, slot: u32) -> Result<(), RunError> {
+        loop {
+            let Some(Some(live)) = self.slots.get_mut(slot as usize) else { return Ok(()) };
+            self.reader.seek(live.offset);
+            let next = self.reader.next(&live.stream);
+            let leftovers = live.leftovers;
+            live.offset = self.reader.offset();
+            match next {
+                Ok(Next::Record(RunnerCkpt::ProcessStatus(status))) => {
+                    self.tell(Event::Recorded { status, leftovers })?;
+                }
+                Ok(Next::Record(_)) => {}
+                Ok(Next::End | Next::Torn(_)) => return Ok(()),
+                Err(error) => {
+                    let name = self.engine.name(live.process);
+                    log!(Level::Error, "stream of the coordinator of {name}: {error}");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn reap(&mut self) -> Result<(), RunError> {
+        loop {
+            match coordinator::reap(false) {
+                Reaped::Child(pid, code) => {
+                    if self.syncing == Some(pid) {
+                        self.syncing = None;
+                    }
+                    if let Some(slot) = self.by_pid.get(&pid).copied() {
+                        // It wrote its notes before it died.
+                        self.read_notes()?;
+                        let reason = match code {
+                            0 => "its coordinator gave up before bash was started".to_owned(),
+                            code if code < 0 => {
+                                format!("its coordinator was killed by signal {}", -code)
+                            }
+                            code => format!("its coordinator exited with {code}"),
+                        };
+                        self.coordinator_gone(slot, reason)?;
+                    }
+                }
+                Reaped::NoneDead => return Ok(()),
+                Reaped::NoChildren => {
+                    return if self.is_quiet() { self.tell(Event::Quiet) } else { Ok(()) };
+                }
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.by_pid.is_empty() && self.strays.is_empty()
+    }
+
+    fn coordinator_gone(&mut self, slot: u32, reason: String) -> Result<(), RunError> {
+        self.read_records(slot)?;
+        let Some(Some(live)) = self.slots.get(slot as usize) else { return Ok(()) };
+        let process = live.process;
+        let is_current = self.current.get(&process) == Some(&slot);
+        if is_current {
+            self.tell(Event::CoordinatorGone { process, reason })?;
+        }
+        if let Some(live) = self.slots.get_mut(slot as usize).and_then(Option::take) {
+            self.by_pid.remove(&live.pid);
+            self.free.push(slot);
+        }
+        if self.current.get(&process) == Some(&slot) {
+            self.current.remove(&process);
+        }
+        Ok(())
+    }
+
+    /// Coordinators that survived an earlier runner: they cannot send notes and are not our children.
+    fn watch_adopted(&mut self) -> Result<(), RunError> {
+        if self.strays.is_empty() && self.settle_at.is_none() && !self.has_adopted() {
+            return Ok(());
+        }
+        let now = now().mono;
+        let gone = |handle: &Handle| match handle.pidfd() {
+            Some(pidfd) => is_readable(pidfd),
+            None => !handle.exists(),
+        };
+        let dead: Vec<u32> = (0..self.slots.len() as u32)
+            .filter(|slot| {
+                self.slots[*slot as usize]
+                    .as_ref()
+                    .and_then(|live| live.adopted.as_ref())
+                    .is_some_and(gone)
+            })
+            .collect();
+        for slot in dead {
+            if let Some(Some(live)) = self.slots.get_mut(slot as usize) {
+                // Nobody told whether something is left: look.
+                live.leftovers = true;
+            }
+            self.coordinator_gone(slot, "its coordinator is gone".to_owned())?;
+        }
+        if self.settle_at.is_some_and(|(at, _)| at <= now) {
+            let forked: Vec<u32> = self.adopted_in(Run::Forked);
+            for slot in &forked {
+                self.read_records(*slot)?;
+            }
+            let delay = self.settle_at.map_or(0, |(_, delay)| (delay * 2).min(1_000_000));
+            self.settle_at =
+                (!self.adopted_in(Run::Forked).is_empty()).then_some((now + delay, delay));
+        }
+        let before = self.strays.len();
+        self.strays.retain(|handle| !gone(handle));
+        if self.strays.is_empty() && (before > 0 || !self.has_adopted()) {
+            self.reap()?;
+        }
+        Ok(())
+    }
+
+    fn has_adopted(&self) -> bool {
+        self.slots.iter().flatten().any(|live| live.adopted.is_some())
+    }
+
+    fn adopted_in(&self, run: Run) -> Vec<u32> {
+        (0..self.slots.len() as u32)
+            .filter(|slot| {
+                self.slots[*slot as usize].as_ref().is_some_and(|live| {
+                    live.adopted.is_some() && self.engine.last_run(live.process).state == Some(run)
+                })
+            })
+            .collect()
+    }
+
+    /// Sleeps until something happens.
+    fn wait(&mut self) {
+        let now = now().mono;
+        if self.sync_at.is_some_and(|at| at <= now) && self.syncing.is_none() {
+            self.sync_at = None;
+            self.syncing = coordinator::fork_sync(self.writer.file().as_fd()).ok();
+        }
+        let due = self
+            .engine
+            .wakeup()
+            .into_iter()
+            .chain(self.settle_at.map(|(at, _)| at))
+            .chain(if self.syncing.is_none() { self.sync_at } else { None })
+            .min();
+        let mut timeout = due.map(|at| Duration::from_micros((at - now).max(0) as u64));
+        let signals = self.signals.wake();
+        let mut fds = vec![
+            PollFd::new(&signals, PollFlags::IN),
+            PollFd::new(&self.notes_read, PollFlags::IN),
+        ];
+        let handles = self
+            .strays
+            .iter()
+            .chain(self.slots.iter().flatten().filter_map(|live| live.adopted.as_ref()));
+        for handle in handles {
+            match handle.pidfd() {
+                Some(pidfd) => fds.push(PollFd::new(pidfd, PollFlags::IN)),
+                // Without pidfds (before Linux 5.3) the end of somebody else's child can only be
+                // looked for.
+                None => timeout = Some(timeout.map_or(Duration::from_secs(1), |t| t.min(Duration::from_secs(1)))),
+            }
+        }
+        let sleeps = timeout.is_none_or(|timeout| timeout > Duration::from_millis(1));
+        if sleeps {
+            crate::logging::flush();
+        }
+        let timeout = timeout.map(|timeout| Timespec {
+            tv_sec: timeout.as_secs().cast_signed(),
+            tv_nsec: timeout.subsec_nanos().into(),
+        });
+        // Interrupted by a signal: the loop looks at everything anyway.
+        let _ = rustix::event::poll(&mut fds, timeout.as_ref());
+    }
+
+    // ---- effects become the world ----
+
+    fn perform(&mut self, effect: Effect) -> Result<Option<Event>, RunError> {
+        match effect {
+            Effect::Write(record) => {
+                if let RunnerCkpt::ProcessStatus(status) = &record
+                    && status.state == Some(ProcessState::FORKED)
+                {
+                    self.forked_frame.clear();
+                    frame(&record, &mut self.forked_frame);
+                }
+                self.writer.push(&record);
+            }
+            Effect::StoreTask => {
+                self.commit()?;
+                self.files.store_task(&self.settings.task_json)?;
+            }
+            Effect::Launch { process, run, seq } => {
+                self.commit()?;
+                return Ok(Some(self.launch(process, run, seq)));
+            }
+            Effect::Go { process } => self.go(process)?,
+            Effect::Sweep { process } => {
+                self.commit()?;
+                self.sweep(process);
+            }
+            Effect::Terminate => {
+                self.commit()?;
+                self.terminate();
+            }
+            Effect::Kill => {
+                self.commit()?;
+                self.kill();
+            }
+            Effect::Retire => {
+                self.commit()?;
+                self.files.retire_task()?;
+            }
+            Effect::Log(level, message) => log!(level, "{message}"),
+        }
+        Ok(None)
+    }
+
+    /// Puts the pending records into the page cache. A full disk may hold this up; when it does so
+    /// for too long, the task is ended rather than run without a record of it.
+    fn commit(&mut self) -> Result<(), RunError> {
+        if !self.writer.is_dirty() {
+            return Ok(());
+        }
+        self.sync_at.get_or_insert(now().mono + SYNC_DELAY);
+        let mut tries = 0;
+        while let Err(error) = self.writer.commit() {
+            let path = self.files.stream_path("runner");
+            if tries == 0 {
+                log!(Level::Error, "cannot write {}: {error}; trying again", path.display());
+                crate::logging::flush();
+            }
+            tries += 1;
+            if tries > WRITE_PATIENCE {
+                self.kill();
+                return Err(failed("write", path)(error).into());
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, process: u32, run: u32, seq: i64) -> Event {
+        let deferred = |after: Micros| Event::Deferred { process, until: now().mono + after };
+        let not_forked = |reason: String| Event::NotForked { process, reason };
+        let name = self.engine.name(process);
+        if name.len() > MAX_NAME {
+            return not_forked(format!("its name is longer than {MAX_NAME} bytes"));
+        }
+        let spec = &self.settings.task.processes[process as usize];
+        let destination =
+            spec.logger.as_ref().map_or(self.settings.destination, |logger| logger.destination);
+        let output = match destination {
+            LoggerDestination::File | LoggerDestination::Both => Output::File,
+            LoggerDestination::Console => Output::Console,
+            LoggerDestination::None => Output::Discard,
+        };
+        let (Ok(c_name), Ok(c_run)) = (CString::new(name), CString::new(run.to_string())) else {
+            return not_forked("its name contains a NUL byte".to_owned());
+        };
+        let program = match program(&self.settings, &spec.cmdline) {
+            Ok(program) => program,
+            Err(error) => return not_forked(format!("its command line contains a NUL byte: {error}")),
+        };
+        let stream_name = format!("coordinator.{name}");
+        // The coordinator of the last run may not have been reaped yet; it shares the lock.
+        let shared = self
+            .current
+            .get(&process)
+            .and_then(|slot| self.slots[*slot as usize].as_ref())
+            .map(|live| (live.stream.try_clone(), live.offset));
+        let stream = match shared {
+            Some((Ok(stream), offset)) => (stream, offset),
+            _ => match self.open_coordinator_stream(&stream_name) {
+                Ok(Some(opened)) => opened,
+                Ok(None) => {
+                    let tries = self.lock_retries.entry(process).or_default();
+                    *tries += 1;
+                    if *tries <= LOCK_RETRIES {
+                        return deferred(LOCK_RETRY);
+                    }
+                    let path = self.files.stream_path(&stream_name);
+                    return not_forked(format!("{} is locked by another process", path.display()));
+                }
+                Err(error) if is_shortage(&error.error) => {
+                    log!(Level::Warn, "{error}; trying again");
+                    return deferred(RETRY);
+                }
+                Err(error) => return not_forked(error.to_string()),
+            },
+        };
+        self.lock_retries.remove(&process);
+        let (stream, offset) = stream;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        let forked = coordinator::fork(&Launch {
+            slot,
+            name: &c_name,
+            run: &c_run,
+            seq,
+            stream: stream.as_fd(),
+            notes: self.notes_write.as_fd(),
+            sandbox: self.sandbox.as_fd(),
+            proc: self.reach.proc.fd().as_fd(),
+            null: self.null.as_fd(),
+            output,
+            identity: self.identity.as_ref(),
+            late_identity: self.settings.containerizer.is_some(),
+            chroot: self.settings.chroot,
+            program: &program,
+            environment: &self.environment,
+            open_files: self.open_files,
+        });
+        match forked {
+            Ok(forked) => {
+                log!(Level::Info, "Forking Process({name})");
+                let pid = forked.pid;
+                let ticks = self.reach.proc.stat(pid).map(|stat| stat.ticks);
+                self.slots[slot as usize] =
+                    Some(Live { process, pid, stream, offset, leftovers: false, adopted: None });
+                self.by_pid.insert(pid, slot);
+                self.current.insert(process, slot);
+                self.waiting_for_go = Some((slot, forked));
+                Event::Forked { process, pid, ticks }
+            }
+            Err(error) => {
+                self.free.push(slot);
+                if is_shortage(&error) {
+                    log!(Level::Warn, "cannot fork for Process({name}): {error}; trying again");
+                    deferred(RETRY)
+                } else {
+                    not_forked(format!("failed to fork: {error}"))
+                }
+            }
+        }
+    }
+
+    /// The stream of a process's coordinators, locked, and where its next record will be; `None` if
+    /// somebody else holds the lock.
+    fn open_coordinator_stream(
+        &self,
+        name: &str,
+    ) -> Result<Option<(File, u64)>, files::FileError> {
+        let file = self.files.open_stream(name)?;
+        let path = || self.files.stream_path(name);
+        if !files::try_lock(&file).map_err(|error| failed("lock", path())(error))? {
+            return Ok(None);
+        }
+        let size = file.metadata().map_err(|error| failed("stat", path())(error))?.len();
+        if size == 0 {
+            return Ok(Some((file, 0)));
+        }
+        // A coordinator that was killed in the middle of a write left a torn record.
+        let mut reader = Reader::new();
+        let whole = loop {
+            match reader.next(&file) {
+                Ok(Next::Record(_)) => {}
+                Ok(Next::End | Next::Torn(_)) | Err(_) => break reader.offset(),
+            }
+        };
+        if whole < size {
+            file.set_len(whole).map_err(|error| failed("truncate", path())(error))?;
+        }
+        Ok(Some((file, whole)))
+    }
+
+    /// The FORKED record is decided: commit it in both streams, then let bash start.
+    fn go(&mut self, process: u32) -> Result<(), RunError> {
+        use std::io::Write;
+        let Some((slot, forked)) = self.waiting_for_go.take() else { return Ok(()) };
+        if let Some(Some(live)) = self.slots.get(slot as usize)
+            && let Err(error) = (&live.stream).write_all(&self.forked_frame)
+        {
+            // Without the go byte the coordinator exits, and the run is lost.
+            let name = self.engine.name(process);
+            log!(Level::Error, "cannot record the fork of Process({name}): {error}");
+            return Ok(());
+        }
+        self.commit()?;
+        forked.go();
+        Ok(())
+    }
+
+    // ---- signals to the task ----
+
+    /// Pids that are never targets: coordinators, and the child that syncs.
+    fn is_ours(&self, pid: i32) -> bool {
+        self.by_pid.contains_key(&pid) || self.syncing == Some(pid)
+    }
+
+    /// Everything that the task started and that lives, coordinators excluded.
+    ///
+    /// Descendants of the runner and of its coordinators are the task's by the kernel's word. What
+    /// belongs to a coordinator of an earlier runner is known by its session only; there the owner
+    /// decides.
+    fn targets(&self) -> Vec<Stat> {
+        let table = self.reach.proc.table().unwrap_or_default();
+        let adopted: Vec<i32> =
+            self.slots.iter().flatten().filter(|l| l.adopted.is_some()).map(|l| l.pid).collect();
+        let own = std::process::id() as i32;
+        let mut targets = descendants(&table, [own].into_iter().chain(adopted.iter().copied()));
+        let known: std::collections::HashSet<i32> = targets.iter().map(|stat| stat.pid).collect();
+        targets.extend(table.iter().filter(|stat| {
+            !stat.zombie
+                && adopted.contains(&stat.session)
+                && !known.contains(&stat.pid)
+                && self.reach.may_signal(stat)
+        }));
+        targets.retain(|stat| !self.is_ours(stat.pid) && stat.pid != own);
+        targets
+    }
+
+    fn terminate(&mut self) {
+        let adopted = self.has_adopted();
+        for stat in self.targets() {
+            if let Some(handle) = self.reach.proc.handle(&stat) {
+                handle.signal(Signal::TERM);
+                if adopted {
+                    self.strays.push(handle);
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        // Coordinators first: they must not record the death of bash as its own.
+        for live in self.slots.iter().flatten() {
+            match &live.adopted {
+                Some(handle) => handle.signal(Signal::KILL),
+                None => {
+                    if let Some(stat) = self.reach.proc.stat(live.pid) {
+                        self.reach.proc.signal(&stat, Signal::KILL);
+                    }
+                }
+            }
+        }
+        self.reach.kill_all(|| self.targets());
+    }
+
+    /// SIGKILLs what is left of the session of a process's current run. If the run has not ended,
+    /// its coordinator as well.
+    fn sweep(&mut self, process: u32) {
+        let last = self.engine.last_run(process);
+        let Some(claim) = last.coordinator else { return };
+        let ended = last.state.is_some_and(Run::is_terminal);
+        let slot = self.current.get(&process).and_then(|slot| self.slots[*slot as usize].as_ref());
+        let is_child = slot.is_some_and(|live| live.adopted.is_none());
+        if let Some(live) = slot
+            && !ended
+        {
+            match &live.adopted {
+                Some(handle) => handle.signal(Signal::KILL),
+                None => {
+                    if let Some(stat) = self.reach.proc.stat(live.pid) {
+                        self.reach.proc.signal(&stat, Signal::KILL);
+                    }
+                }
+            }
+        }
+        if is_child || self.same_boot() {
+            self.reach.kill_all(|| self.reach.session(claim.pid, is_child));
+        }
+    }
+
+    // ---- taking over from a runner that died ----
+
+    fn same_boot(&self) -> bool {
+        self.reach.is_this_boot(self.engine.recorded_boot_id())
+    }
+
+    fn recover(&mut self) -> Result<(), RunError> {
+        let table = self.reach.proc.table().unwrap_or_default();
+        let sessions: std::collections::HashSet<i32> =
+            table.iter().filter(|stat| !stat.zombie).map(|stat| stat.session).collect();
+        let same_boot = self.same_boot();
+        for process in 0..self.engine.len() {
+            let last = self.engine.last_run(process);
+            if last.state.is_none_or(Run::is_terminal) {
+                continue;
+            }
+            let name = format!("coordinator.{}", self.engine.name(process));
+            let file = match self.files.read_stream(&name) {
+                Ok(file) => Some(file),
+                Err(error) if error.error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error.into()),
+            };
+            let mut offset = 0;
+            if let Some(file) = &file {
+                let mut reader = Reader::new();
+                while let Ok(Next::Record(record)) = reader.next(file) {
+                    if let RunnerCkpt::ProcessStatus(status) = record {
+                        let leftovers = self
+                            .engine
+                            .last_run(process)
+                            .coordinator
+                            .is_some_and(|claim| same_boot && sessions.contains(&claim.pid));
+                        self.tell(Event::Recorded { status, leftovers })?;
+                    }
+                }
+                offset = reader.offset();
+            }
+            let last = self.engine.last_run(process);
+            let (Some(run), Some(claim)) = (last.state, last.coordinator) else { continue };
+            if !run.is_forked() {
+                continue;
+            }
+            let alive =
+                if same_boot { self.reach.identify(&claim).zip(file) } else { None };
+            match alive {
+                Some((handle, stream)) => {
+                    let slot = self.slots.len() as u32;
+                    self.slots.push(Some(Live {
+                        process,
+                        pid: claim.pid,
+                        stream,
+                        offset,
+                        leftovers: false,
+                        adopted: Some(handle),
+                    }));
+                    self.by_pid.insert(claim.pid, slot);
+                    self.current.insert(process, slot);
+                    if run == Run::Forked {
+                        self.settle_at = Some((now().mono + 5_000, 5_000));
+                    }
+                    log!(Level::Info, "Adopted the coordinator of Process({})", self.engine.name(process));
+                }
+                None => {
+                    let reason = "its coordinator was gone when the runner came back".to_owned();
+                    self.tell(Event::CoordinatorGone { process, reason })?;
+                }
+            }
+        }
+        if self.is_quiet() {
+            self.tell(Event::Quiet)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_readable(fd: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut fds, Some(&zero)), Ok(1))
+}
+
+/// Has the system no room now, but perhaps later?
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC];
+    Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
+}
+
+/// Replays a stream; returns the length of its complete records.
+fn replay(
+    engine: &mut Engine,
+    stream: &File,
+    path: &std::path::Path,
+) -> Result<u64, RunError> {
+    let mut reader = Reader::new();
+    let now = now();
+    loop {
+        let offset = reader.offset();
+        let corrupt =
+            |reason: String| RunError::Stream { stream: path.to_path_buf(), reason };
+        match reader.next(stream) {
+            Ok(Next::Record(record)) => engine
+                .replay(now, &record)
+                .map_err(|misfit| corrupt(format!("record at byte {offset}: {misfit}")))?,
+            Ok(Next::End | Next::Torn(_)) => return Ok(offset),
+            Err(error) => return Err(corrupt(error.to_string())),
+        }
+    }
+}
+
+fn header(settings: &Settings, now: Now) -> RunnerHeader {
+    let sandbox = settings.sandbox.display().to_string();
+    RunnerHeader {
+        task_id: Some(settings.task_id.clone()),
+        launch_time_ms: Some(now.wall / 1000),
+        log_dir: Some(settings.sandbox.join(".logs").display().to_string()),
+        sandbox: Some(sandbox),
+        hostname: Some(settings.hostname.clone()),
+        user: Some(settings.user.name.clone()),
+        uid: i32::try_from(settings.user.uid).ok(),
+        ports: Some(settings.ports.clone()),
+        ..RunnerHeader::default()
+    }
+}
+
+/// Aurora configuration reference and the original as observed: exactly HOME, LOGNAME, USER and PATH;
+/// with `--preserve_env` these on top of the runner's own.
+fn environment(settings: &Settings) -> Environment {
+    let sandbox = settings.sandbox.display().to_string();
+    let inside = settings.containerizer.as_ref().map(|c| c.sandbox.clone());
+    let home = match &inside {
+        Some(inside) => inside.clone(),
+        None if settings.chroot => settings.user.home.clone(),
+        None => sandbox.clone(),
+    };
+    let profile = match &inside {
+        Some(inside) => format!("{inside}/.thermos_profile"),
+        None if settings.chroot => "/.thermos_profile".to_owned(),
+        None => format!("{sandbox}/.thermos_profile"),
+    };
+    let mut variables: Vec<(String, String)> = Vec::new();
+    if settings.preserve_env {
+        variables.extend(std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }));
+    }
+    let user = &settings.user.name;
+    let path = std::env::var("PATH").ok();
+    let own = [("HOME", Some(&home)), ("LOGNAME", Some(user)), ("USER", Some(user)), ("PATH", path.as_ref())];
+    for (name, value) in own {
+        if let Some(value) = value {
+            variables.retain(|(other, _)| other != name);
+            variables.push((name.to_owned(), value.clone()));
+        }
+    }
+    Environment::new(variables.iter().map(|(n, v)| (n.as_str(), v.as_str())), &profile)
+}
+
+fn program(settings: &Settings, cmdline: &str) -> Result<Program, std::ffi::NulError> {
+    const BASH: &str = "/bin/bash";
+    let Some(containerizer) = &settings.containerizer else {
+        return Program::new(BASH, &[BASH, "-c", cmdline]);
+    };
+    // Source: Mesos' containerizer helper, sub-command `launch`. The command is passed as JSON, so
+    // no shell stands between it and bash.
+    let helper = containerizer.path.display().to_string();
+    let rootfs = containerizer.rootfs.display().to_string();
+    let command = serde_json::json!({
+        "shell": false,
+        "value": BASH,
+        "arguments": [BASH, "-c", cmdline],
+    });
+    let user = &settings.user.name;
+    let mut arguments =
+        vec![helper.clone(), "launch".to_owned(), "--unshare_namespace_mnt".to_owned()];
+    if containerizer.takes_launch_info {
+        let info = serde_json::json!({
+            "rootfs": rootfs,
+            "user": user,
+            "working_directory": containerizer.sandbox,
+            "command": command,
+        });
+        arguments.push(format!("--launch_info={info}"));
+    } else {
+        arguments.extend([
+            format!("--working_directory={}", containerizer.sandbox),
+            format!("--rootfs={rootfs}"),
+            format!("--user={user}"),
+            format!("--command={command}"),
+        ]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Program::new(&helper, &arguments)
+}
+
+/// Each live run costs the runner one descriptor. Returns the limit that processes get back.
+fn raise_open_files() -> Option<(u64, u64)> {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let (Some(soft), Some(hard)) = (limit.current, limit.maximum) else { return None };
+    let raised = Rlimit { current: Some(hard), maximum: Some(hard) };
+    (soft < hard && rustix::process::setrlimit(Resource::Nofile, raised).is_ok())
+        .then_some((soft, hard))
+}
