@@ -95,7 +95,8 @@ pub(crate) struct Program {
 impl Program {
     /// A program with its arguments, the name of the program first. Fails for NUL bytes.
     pub(crate) fn new(path: &str, argv: &[&str]) -> Result<Program, std::ffi::NulError> {
-        let owned: Vec<CString> = argv.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
+        let owned: Vec<CString> =
+            argv.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
         Ok(Program { path: CString::new(path)?, argv: pointers(&owned), _argv: owned })
     }
 }
@@ -234,7 +235,8 @@ pub fn daemonize(
     stderr: &std::path::Path,
     pidfile: Option<&std::path::Path>,
 ) -> io::Result<()> {
-    let open = |path: &std::path::Path| std::fs::File::options().create(true).append(true).open(path);
+    let open =
+        |path: &std::path::Path| std::fs::File::options().create(true).append(true).open(path);
     let (stdout, stderr) = (open(stdout)?, open(stderr)?);
     let stdin = std::fs::File::open("/dev/null")?;
     for _ in 0..2 {
@@ -817,7 +819,13 @@ mod tests {
         record.i32(9, 126);
         record.string(
             102,
-            &[b"failed to ", &vec![b'd'; longest], &[b'p'; 100], b": ", describe(Errno::PERM).as_bytes()],
+            &[
+                b"failed to ",
+                &vec![b'd'; longest],
+                &[b'p'; 100],
+                b": ",
+                describe(Errno::PERM).as_bytes(),
+            ],
         );
         assert!(record.finish().len() < RECORD_ROOM);
     }

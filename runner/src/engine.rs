@@ -92,6 +92,8 @@ pub enum Event {
     },
     /// Nothing of the task lives: no coordinator and no descendant.
     Quiet,
+    /// No coordinator lives, but something that the task started does.
+    Orphans,
     /// Somebody wants the task to end.
     Stop {
         /// [`Stage::Killed`] or [`Stage::Lost`].
@@ -251,6 +253,8 @@ pub struct Engine {
     /// When SIGKILL was sent to everything.
     killing_since: Option<Micros>,
     quiet: bool,
+    /// Is something left that is no coordinator's any more?
+    orphans: bool,
     /// Forks that must be tried again.
     deferred: BTreeSet<(Micros, u32)>,
     /// Runs in FORKED, by the moment at which they are given up.
@@ -260,7 +264,12 @@ pub struct Engine {
 impl Engine {
     /// A task that has not started. `header` is written once per stream; `run_limit` caps the total
     /// runs of each process (0: no cap).
-    pub fn new(task: &Task, header: RunnerHeader, controller: Controller, run_limit: u32) -> Engine {
+    pub fn new(
+        task: &Task,
+        header: RunnerHeader,
+        controller: Controller,
+        run_limit: u32,
+    ) -> Engine {
         let mut places = Vec::with_capacity(task.processes.len());
         let mut members = [Vec::new(), Vec::new()];
         let counts = task.counts();
@@ -313,6 +322,7 @@ impl Engine {
             cleaning_since: None,
             killing_since: None,
             quiet: true,
+            orphans: false,
             deferred: BTreeSet::new(),
             forked: BTreeSet::new(),
         }
@@ -395,7 +405,7 @@ impl Engine {
                 self.recorded(now, status, leftovers, effects);
             }
             Event::Forked { process, pid, ticks } => {
-                self.quiet = false;
+                (self.quiet, self.orphans) = (false, false);
                 let status = ProcessStatus {
                     coordinator_pid: Some(pid),
                     fork_time: Some(now.seconds()),
@@ -425,6 +435,7 @@ impl Engine {
                 self.coordinator_gone(now, process, reason, effects);
             }
             Event::Quiet => self.quiet = true,
+            Event::Orphans => self.orphans = true,
             Event::Stop { goal, grace } => self.stop(now, goal, grace, effects),
         }
         if self.recovered {
@@ -595,7 +606,7 @@ impl Engine {
     fn cleaning(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let in_time = self.deadline().is_some_and(|deadline| now.mono < deadline);
         if self.quiet || !in_time {
-            if !self.all_dead(now, effects) {
+            if !self.all_dead(now, in_time, effects) {
                 return;
             }
             if in_time {
@@ -617,16 +628,18 @@ impl Engine {
         let in_time = self.deadline().is_some_and(|deadline| now.mono < deadline);
         if in_time && !self.finalizing.is_complete() && !self.finalizing.is_deadlocked() {
             self.launch(now, effects);
-        } else if self.all_dead(now, effects) {
+        } else if self.all_dead(now, in_time, effects) {
             self.finish(now, effects);
         }
     }
 
     /// SIGKILLs what lives and waits for it to be gone. True when nothing is left to wait for; runs
     /// that did not say how they ended are recorded as killed then.
-    fn all_dead(&mut self, now: Now, effects: &mut Vec<Effect>) -> bool {
+    fn all_dead(&mut self, now: Now, in_time: bool, effects: &mut Vec<Effect>) -> bool {
         if !self.quiet {
             match self.killing_since {
+                // Coordinators that have recorded the end of their run exit by themselves.
+                None if in_time && !self.orphans && !self.any_forked() => return false,
                 None => {
                     self.killing_since = Some(now.mono);
                     self.deferred.clear();
@@ -647,6 +660,10 @@ impl Engine {
             }
         }
         true
+    }
+
+    fn any_forked(&self) -> bool {
+        self.runs.iter().any(|run| run.state.is_some_and(Run::is_forked))
     }
 
     fn finish(&mut self, now: Now, effects: &mut Vec<Effect>) {

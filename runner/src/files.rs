@@ -107,8 +107,8 @@ pub struct TaskFiles {
     task_id: String,
     root: PathBuf,
     checkpoints: OwnedFd,
+    tasks: OwnedFd,
     active: OwnedFd,
-    finished: OwnedFd,
 }
 
 impl TaskFiles {
@@ -117,19 +117,15 @@ impl TaskFiles {
     /// The caller has checked the task id with [`bad_file_name`].
     pub fn create(root: &Path, task_id: &str) -> Result<TaskFiles, FileError> {
         let root_fd = operator_directory(root)?;
-        let open = |parent: &OwnedFd, names: &[&str]| -> Result<OwnedFd, FileError> {
-            let mut path = root.to_path_buf();
-            let mut fd = parent.try_clone().map_err(failed("open", root))?;
-            for name in names {
-                path.push(name);
-                fd = subdirectory(&fd, name).map_err(failed("open directory", &path))?;
-            }
-            Ok(fd)
+        let open = |parent: &OwnedFd, path: &str, name| {
+            subdirectory(parent, name).map_err(failed("open directory", root.join(path)))
         };
+        let checkpoints = open(&root_fd, "checkpoints", "checkpoints")?;
+        let tasks = open(&root_fd, "tasks", "tasks")?;
         Ok(TaskFiles {
-            checkpoints: open(&root_fd, &["checkpoints", task_id])?,
-            active: open(&root_fd, &["tasks", "active"])?,
-            finished: open(&root_fd, &["tasks", "finished"])?,
+            checkpoints: open(&checkpoints, &format!("checkpoints/{task_id}"), task_id)?,
+            active: open(&tasks, "tasks/active", "active")?,
+            tasks,
             task_id: task_id.to_owned(),
             root: root.to_path_buf(),
         })
@@ -177,14 +173,19 @@ impl TaskFiles {
 
     /// The task's JSON as stored in `tasks/active`, or `tasks/finished`; `None` if there is none.
     pub fn stored_task(&self, finished: bool) -> Result<Option<String>, FileError> {
-        let directory = if finished { &self.finished } else { &self.active };
         let mut text = String::new();
-        match open_regular(directory, &self.task_id, OFlags::RDONLY) {
+        let opened = if finished {
+            open_directory(&self.tasks, "finished")
+                .and_then(|finished| open_regular(finished, &self.task_id, OFlags::RDONLY))
+        } else {
+            open_regular(&self.active, &self.task_id, OFlags::RDONLY)
+        };
+        match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("open", self.task_path(finished))(error)),
-            Ok(mut file) => file
-                .read_to_string(&mut text)
-                .map_err(failed("read", self.task_path(finished)))?,
+            Ok(mut file) => {
+                file.read_to_string(&mut text).map_err(failed("read", self.task_path(finished)))?
+            }
         };
         Ok(Some(text))
     }
@@ -202,8 +203,8 @@ impl TaskFiles {
             Err(error) => return Err(failed("replace", path)(error)),
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let mut file = open_regular(&self.checkpoints, temporary, flags)
-            .map_err(failed("write", &path))?;
+        let mut file =
+            open_regular(&self.checkpoints, temporary, flags).map_err(failed("write", &path))?;
         file.write_all(json.as_bytes()).map_err(failed("write", &path))?;
         rustix::fs::renameat(&self.checkpoints, temporary, &self.active, self.task_id.as_str())
             .map_err(failed("write", &path))
@@ -212,11 +213,13 @@ impl TaskFiles {
     /// Moves the task's JSON to `tasks/finished`; its modification time becomes the end of the task.
     pub fn retire_task(&self) -> Result<(), FileError> {
         let name = self.task_id.as_str();
-        match rustix::fs::renameat(&self.active, name, &self.finished, name) {
+        let finished = subdirectory(&self.tasks, "finished")
+            .map_err(failed("open directory", self.root.join("tasks/finished")))?;
+        match rustix::fs::renameat(&self.active, name, &finished, name) {
             Ok(()) => {
                 let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
                 let times = Timestamps { last_access: now, last_modification: now };
-                rustix::fs::utimensat(&self.finished, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+                rustix::fs::utimensat(&finished, name, &times, AtFlags::SYMLINK_NOFOLLOW)
                     .map_err(failed("touch", self.task_path(true)))
             }
             Err(Errno::NOENT) => Ok(()),

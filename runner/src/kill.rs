@@ -16,7 +16,7 @@ use crate::files::{self, TaskFiles, failed};
 use crate::proc::{Proc, descendants};
 use crate::reach::Reach;
 use crate::state::{Run, Stage};
-use crate::stream::{Reader, Writer, Next};
+use crate::stream::{Next, Reader, Writer};
 use crate::view::{View, ViewError};
 
 /// How long a killed runner may take to let go of its stream.
@@ -63,7 +63,8 @@ fn runner_claim(view: &View) -> Option<Claim> {
     let pid = view.statuses.last()?.runner_pid?;
     // The identity is recorded whenever control is taken.
     let taken = view.statuses.iter().rev().find(|status| status.runner_start_ticks.is_some());
-    let first = view.statuses.iter().rev().take_while(|status| status.runner_pid == Some(pid)).last()?;
+    let first =
+        view.statuses.iter().rev().take_while(|status| status.runner_pid == Some(pid)).last()?;
     Some(Claim {
         pid,
         ticks: taken.filter(|status| status.runner_pid == Some(pid))?.runner_start_ticks,
@@ -80,7 +81,8 @@ pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool,
     }
     let view = View::read(&stream).map_err(KillError::Stream)?;
     // A runner runs as whoever owns the stream.
-    let uid = rustix::fs::fstat(&stream).map_err(failed("stat", files.stream_path("runner")))?.st_uid;
+    let uid =
+        rustix::fs::fstat(&stream).map_err(failed("stat", files.stream_path("runner")))?.st_uid;
     let reach = Reach::new(Proc::open().map_err(failed("open", "/proc"))?, uid);
     if !reach.is_this_boot(view.boot_id()) {
         return Ok(false);

@@ -82,7 +82,8 @@ pub struct Request {
 /// `NAME-YYYYmmdd-HHMMSS.uuuuuu` in local time, as the original makes ids. Characters of the name
 /// that cannot be part of a file name become underscores.
 pub fn synthesize_id(name: &str) -> String {
-    let name: String = name.chars().map(|c| if matches!(c, '/' | '\0') { '_' } else { c }).collect();
+    let name: String =
+        name.chars().map(|c| if matches!(c, '/' | '\0') { '_' } else { c }).collect();
     format!("{name}-{}", chrono::Local::now().format("%Y%m%d-%H%M%S%.6f"))
 }
 
@@ -105,13 +106,16 @@ pub fn prepare(request: Request) -> Result<Settings, Failure> {
         return Err(RunError::TaskId { id: task_id, why }.into());
     }
     let mut bindings = Bindings::new();
-    let own = [("thermos.task_id".to_owned(), task_id.clone()), ("thermos.user".to_owned(), user_name)];
-    let ports =
-        request.ports.iter().map(|(name, port)| (format!("thermos.ports[{name}]"), port.to_string()));
+    let own =
+        [("thermos.task_id".to_owned(), task_id.clone()), ("thermos.user".to_owned(), user_name)];
+    let ports = request
+        .ports
+        .iter()
+        .map(|(name, port)| (format!("thermos.ports[{name}]"), port.to_string()));
     for (address, value) in request.bindings.iter().cloned().chain(own).chain(ports) {
-        bindings.bind(&address, &value).map_err(|error| {
-            failure(exit::USAGE, format!("cannot bind {address:?}: {error}"))
-        })?;
+        bindings
+            .bind(&address, &value)
+            .map_err(|error| failure(exit::USAGE, format!("cannot bind {address:?}: {error}")))?;
     }
     let loaded = task::load(&request.source, &request.source_name, &bindings)
         .map_err(|error| failure(code_of(error.kind()), error.to_string()))?;
@@ -208,8 +212,7 @@ fn code_of(kind: &ErrorKind) -> i32 {
 }
 
 fn find_user(name: Option<&str>) -> Result<User, Failure> {
-    let unreadable =
-        |error| failure(exit::UNKNOWN_USER, format!("cannot look up users: {error}"));
+    let unreadable = |error| failure(exit::UNKNOWN_USER, format!("cannot look up users: {error}"));
     match name {
         Some(name) => users::by_name(&users::System, name).map_err(unreadable)?.ok_or_else(|| {
             failure(exit::UNKNOWN_USER, format!("there is no user {name:?} on this machine"))
@@ -232,15 +235,17 @@ fn find_user(name: Option<&str>) -> Result<User, Failure> {
 fn containerizer(path: &Path, sandbox: Option<String>) -> Result<Containerizer, Failure> {
     let about = format!("option --mesos_containerizer_path: {}", path.display());
     let sandbox = sandbox.ok_or_else(|| {
-        failure(exit::USAGE, "option --container_sandbox is required with --mesos_containerizer_path")
+        failure(
+            exit::USAGE,
+            "option --container_sandbox is required with --mesos_containerizer_path",
+        )
     })?;
     let directory = std::env::var_os("MESOS_DIRECTORY")
         .ok_or_else(|| failure(exit::USAGE, format!("{about}: MESOS_DIRECTORY is not set")))?;
-    let output = Command::new(path)
-        .arg("launch")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failure(exit::UNKNOWN_ERROR, format!("{about}: cannot run it: {error}")))?;
+    let output =
+        Command::new(path).arg("launch").stdin(Stdio::null()).output().map_err(|error| {
+            failure(exit::UNKNOWN_ERROR, format!("{about}: cannot run it: {error}"))
+        })?;
     Ok(Containerizer {
         path: path.to_path_buf(),
         rootfs: Path::new(&directory).join("taskfs"),

@@ -89,8 +89,7 @@ pub fn log(level: Level, source: &str, line: u32, message: &str) {
         let name = format!("{level:?}").to_uppercase();
         let plain = format!("{name}] {message}\n");
         // Nothing can be done about a standard error that is gone.
-        let _ =
-            std::io::stderr().write_all(if sink.google { &text } else { &plain }.as_bytes());
+        let _ = std::io::stderr().write_all(if sink.google { &text } else { &plain }.as_bytes());
     }
     if in_file && let Some(file) = &mut sink.file {
         file.pending.push_str(&text);
@@ -114,8 +113,7 @@ impl LogFile {
         }
         if self.written >= MAX_FILE {
             let old = format!("{}.1", self.name);
-            let renamed =
-                rustix::fs::renameat(&self.directory, &self.name, &self.directory, &old);
+            let renamed = rustix::fs::renameat(&self.directory, &self.name, &self.directory, &old);
             if renamed.is_ok()
                 && let Ok(file) = open(&self.directory, &self.name)
             {

@@ -147,7 +147,10 @@ fn main() -> ExitCode {
     let code = match flags::parse(FLAGS, std::env::args().skip(1)) {
         Err(error) => usage(&error.0),
         Ok(flags) if ["help", "short-help", "long-help"].iter().any(|name| flags.is_on(name)) => {
-            println!("{USAGE}\n\nRuns one task of bash processes and exits.\n\nOptions:\n{}", flags::help(FLAGS));
+            println!(
+                "{USAGE}\n\nRuns one task of bash processes and exits.\n\nOptions:\n{}",
+                flags::help(FLAGS)
+            );
             exit::DONE
         }
         Ok(flags) if flags.is_on("version") => {
@@ -177,6 +180,11 @@ fn usage_error(message: String) -> Failure {
 }
 
 fn start(flags: &Parsed) -> Result<i32, Failure> {
+    // First of all: a request to end that comes early is kept until there is something to end.
+    let signals = Signals::install().map_err(|error| Failure {
+        code: exit::UNKNOWN_ERROR,
+        message: format!("cannot install signal handlers: {error}"),
+    })?;
     if let Some(argument) = flags.arguments.first() {
         return Err(usage_error(format!("unexpected argument {argument:?}")));
     }
@@ -235,10 +243,6 @@ fn start(flags: &Parsed) -> Result<i32, Failure> {
             message: format!("option --app_daemonize: {error}"),
         })?;
     }
-    let signals = Signals::install().map_err(|error| Failure {
-        code: exit::UNKNOWN_ERROR,
-        message: format!("cannot install signal handlers: {error}"),
-    })?;
     shell::run(settings, &signals)?;
     Ok(exit::DONE)
 }

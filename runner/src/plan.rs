@@ -231,7 +231,11 @@ impl Plan {
             Ending::Failure
                 if entry.max_failures != 0 && i64::from(entry.failures) >= entry.max_failures =>
             {
-                if entry.ephemeral { Fate::Finished } else { Fate::Failed }
+                if entry.ephemeral {
+                    Fate::Finished
+                } else {
+                    Fate::Failed
+                }
             }
             Ending::Success | Ending::Failure | Ending::Loss => Fate::Again,
         };
@@ -257,7 +261,8 @@ impl Plan {
     }
 
     fn release_successors(&mut self, process: u32, at: Micros) {
-        let range = self.heads[process as usize] as usize..self.heads[process as usize + 1] as usize;
+        let range =
+            self.heads[process as usize] as usize..self.heads[process as usize + 1] as usize;
         for edge in range {
             let successor = self.edges[edge];
             let entry = &mut self.entries[successor as usize];

@@ -236,7 +236,10 @@ impl<'a> Shell<'a> {
             rustix::pipe::pipe_with(cloexec).map_err(failed("make", "a pipe"))?;
         rustix::fs::fcntl_setfl(&notes_read, OFlags::NONBLOCK).map_err(failed("set", "a pipe"))?;
         if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-            log!(Level::Warn, "cannot become subreaper ({error}): escaped processes will be missed");
+            log!(
+                Level::Warn,
+                "cannot become subreaper ({error}): escaped processes will be missed"
+            );
         }
         let identity = settings.switch_user.then(|| Identity {
             uid: Uid::from_raw(settings.user.uid),
@@ -322,7 +325,8 @@ impl<'a> Shell<'a> {
 
     fn request(&mut self, request: Request) -> Result<(), RunError> {
         let wait = self.settings.task.finalization_wait;
-        let grace = self.settings.grace.unwrap_or(wait.max(DEFAULT_GRACE)).clamp(0, i32::MAX.into());
+        let grace =
+            self.settings.grace.unwrap_or(wait.max(DEFAULT_GRACE)).clamp(0, i32::MAX.into());
         let (goal, seconds) = match request {
             Request::Kill => (Stage::Killed, grace),
             Request::Interrupt if self.interrupted => (Stage::Killed, 0),
@@ -396,7 +400,15 @@ impl<'a> Shell<'a> {
                         self.coordinator_gone(slot, reason)?;
                     }
                 }
-                Reaped::NoneDead => return Ok(()),
+                Reaped::NoneDead => {
+                    let ending =
+                        matches!(self.engine.stage(), Some(Stage::Cleaning | Stage::Finalizing));
+                    return if ending && self.is_quiet() && self.syncing.is_none() {
+                        self.tell(Event::Orphans)
+                    } else {
+                        Ok(())
+                    };
+                }
                 Reaped::NoChildren => {
                     return if self.is_quiet() { self.tell(Event::Quiet) } else { Ok(()) };
                 }
@@ -404,6 +416,7 @@ impl<'a> Shell<'a> {
         }
     }
 
+    /// Does nothing live but, perhaps, orphans?
     fn is_quiet(&self) -> bool {
         self.by_pid.is_empty() && self.strays.is_empty()
     }
@@ -511,7 +524,11 @@ impl<'a> Shell<'a> {
                 Some(pidfd) => fds.push(PollFd::new(pidfd, PollFlags::IN)),
                 // Without pidfds (before Linux 5.3) the end of somebody else's child can only be
                 // looked for.
-                None => timeout = Some(timeout.map_or(Duration::from_secs(1), |t| t.min(Duration::from_secs(1)))),
+                None => {
+                    timeout = Some(
+                        timeout.map_or(Duration::from_secs(1), |t| t.min(Duration::from_secs(1))),
+                    )
+                }
             }
         }
         let sleeps = timeout.is_none_or(|timeout| timeout > Duration::from_millis(1));
@@ -613,7 +630,9 @@ impl<'a> Shell<'a> {
         };
         let program = match program(&self.settings, &spec.cmdline) {
             Ok(program) => program,
-            Err(error) => return not_forked(format!("its command line contains a NUL byte: {error}")),
+            Err(error) => {
+                return not_forked(format!("its command line contains a NUL byte: {error}"));
+            }
         };
         let stream_name = format!("coordinator.{name}");
         // The coordinator of the last run may not have been reaped yet; it shares the lock.
@@ -692,10 +711,7 @@ impl<'a> Shell<'a> {
 
     /// The stream of a process's coordinators, locked, and where its next record will be; `None` if
     /// somebody else holds the lock.
-    fn open_coordinator_stream(
-        &self,
-        name: &str,
-    ) -> Result<Option<(File, u64)>, files::FileError> {
+    fn open_coordinator_stream(&self, name: &str) -> Result<Option<(File, u64)>, files::FileError> {
         let file = self.files.open_stream(name)?;
         let path = || self.files.stream_path(name);
         if !files::try_lock(&file).map_err(|error| failed("lock", path())(error))? {
@@ -859,8 +875,7 @@ impl<'a> Shell<'a> {
             if !run.is_forked() {
                 continue;
             }
-            let alive =
-                if same_boot { self.reach.identify(&claim).zip(file) } else { None };
+            let alive = if same_boot { self.reach.identify(&claim).zip(file) } else { None };
             match alive {
                 Some((handle, stream)) => {
                     let slot = self.slots.len() as u32;
@@ -877,7 +892,11 @@ impl<'a> Shell<'a> {
                     if run == Run::Forked {
                         self.settle_at = Some((now().mono + 5_000, 5_000));
                     }
-                    log!(Level::Info, "Adopted the coordinator of Process({})", self.engine.name(process));
+                    log!(
+                        Level::Info,
+                        "Adopted the coordinator of Process({})",
+                        self.engine.name(process)
+                    );
                 }
                 None => {
                     let reason = "its coordinator was gone when the runner came back".to_owned();
@@ -906,17 +925,12 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Replays a stream; returns the length of its complete records.
-fn replay(
-    engine: &mut Engine,
-    stream: &File,
-    path: &std::path::Path,
-) -> Result<u64, RunError> {
+fn replay(engine: &mut Engine, stream: &File, path: &std::path::Path) -> Result<u64, RunError> {
     let mut reader = Reader::new();
     let now = now();
     loop {
         let offset = reader.offset();
-        let corrupt =
-            |reason: String| RunError::Stream { stream: path.to_path_buf(), reason };
+        let corrupt = |reason: String| RunError::Stream { stream: path.to_path_buf(), reason };
         match reader.next(stream) {
             Ok(Next::Record(record)) => engine
                 .replay(now, &record)
@@ -965,7 +979,12 @@ fn environment(settings: &Settings) -> Environment {
     }
     let user = &settings.user.name;
     let path = std::env::var("PATH").ok();
-    let own = [("HOME", Some(&home)), ("LOGNAME", Some(user)), ("USER", Some(user)), ("PATH", path.as_ref())];
+    let own = [
+        ("HOME", Some(&home)),
+        ("LOGNAME", Some(user)),
+        ("USER", Some(user)),
+        ("PATH", path.as_ref()),
+    ];
     for (name, value) in own {
         if let Some(value) = value {
             variables.retain(|(other, _)| other != name);

@@ -57,7 +57,8 @@ impl Directory for System {
 
 fn parse_passwd_line(line: &str) -> Option<User> {
     let mut fields = line.split(':');
-    let name = fields.next().filter(|name| !name.is_empty() && !name.starts_with(['+', '-', '#']))?;
+    let name =
+        fields.next().filter(|name| !name.is_empty() && !name.starts_with(['+', '-', '#']))?;
     let (_password, uid, gid) = (fields.next()?, fields.next()?, fields.next()?);
     let (_gecos, home) = (fields.next()?, fields.next()?);
     Some(User {
@@ -122,8 +123,7 @@ fn find(
     };
     // "NAME gid gid ..."
     if let Some(text) = directory.getent("initgroups", &user.name) {
-        user.groups =
-            text.split_whitespace().skip(1).filter_map(|gid| gid.parse().ok()).collect();
+        user.groups = text.split_whitespace().skip(1).filter_map(|gid| gid.parse().ok()).collect();
     }
     Ok(Some(user))
 }

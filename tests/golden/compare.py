@@ -68,6 +68,9 @@ def environment(text, limits):
             pid, _, parent, *rest = m.groups()
             if of(parent) == 'another': who[parent] = 'runner'
             yield '%s: parent %s, group %s, session %s, terminal %s' % tuple(map(of, [pid, parent] + rest[:3])); continue
+        m = re.match(r'(Sig\w+|ShdPnd):\t(\w{16})$', line)
+        # The C library keeps 32 and 33 for itself, and leaves them ignored in what it spawns.
+        if m: yield 'signals %s: %016x' % (m.group(1), int(m.group(2), 16) & ~(3 << 31)); continue
         m = re.match(r'(\S{10})\S? +\d+ +\S+ +\S+ +\d+ +.*? (\d+ -> .*)$', line)
         yield 'descriptor %s %s' % m.groups() if m else '%s: %s' % (part, line)
 

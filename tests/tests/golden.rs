@@ -153,11 +153,20 @@ fn compare(out: &Path) -> Vec<(String, String)> {
 struct Defence {
     case: String,
     row: String,
-    patterns: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+/// One of its differences.
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    /// Whether it may be missing, as it depends on who is first.
+    optional: bool,
 }
 
 impl Defence {
-    /// Reads the list of defences: `[case] row` and under it one pattern for each difference.
+    /// Reads the list of defences: `[case] row` and under it one pattern for each difference, with
+    /// a question mark before those that need not appear.
     fn parse(text: &str) -> Vec<Defence> {
         let mut all: Vec<Defence> = Vec::new();
         for line in text.lines().map(str::trim_end) {
@@ -172,7 +181,11 @@ impl Defence {
                 all.push(Defence { case, row, patterns: Vec::new() });
             } else {
                 let last = all.last_mut().expect("the first line names no case");
-                last.patterns.push(line.to_owned());
+                let (optional, text) = match line.strip_prefix("? ") {
+                    Some(text) => (true, text.to_owned()),
+                    None => (false, line.to_owned()),
+                };
+                last.patterns.push(Pattern { text, optional });
             }
         }
         all
@@ -185,18 +198,18 @@ fn judge(differences: &[(String, String)], defences: &[Defence]) -> Vec<String> 
         defences.iter().map(|defence| (defence.case.as_str(), defence)).collect();
     let is_defended = |case: &str, line: &str| {
         let defence = by_case.get(case);
-        defence.is_some_and(|it| it.patterns.iter().any(|pattern| matches(pattern, line)))
+        defence.is_some_and(|it| it.patterns.iter().any(|pattern| matches(&pattern.text, line)))
     };
     let undefended = differences
         .iter()
         .filter(|(case, line)| !is_defended(case, line))
         .map(|(case, line)| format!("undefended: [{case}] {line}"));
     let stale = defences.iter().flat_map(|defence| {
-        let appears = |pattern: &&String| {
+        let appears = |pattern: &str| {
             differences.iter().any(|(case, line)| *case == defence.case && matches(pattern, line))
         };
-        let gone = defence.patterns.iter().filter(move |pattern| !appears(pattern));
-        gone.map(|pattern| format!("stale defence: [{}] {pattern}", defence.case))
+        let gone = defence.patterns.iter().filter(move |it| !it.optional && !appears(&it.text));
+        gone.map(|pattern| format!("stale defence: [{}] {}", defence.case, pattern.text))
     });
     undefended.chain(stale).collect()
 }
@@ -239,11 +252,13 @@ fn patterns_match_whole_lines() {
 #[test]
 fn differences_and_defences_must_meet() {
     let difference = |case: &str, line: &str| (case.to_owned(), line.to_owned());
-    let defences =
-        Defence::parse("# text\n[one] Row 1\nexit *, golden 1\nlog *\n\n[two] Row 2\nx\n");
+    let defences = Defence::parse(
+        "# text\n[one] Row 1\nexit *, golden 1\nlog *\n? y\n\n[two] Row 2\nx\n? z\n",
+    );
     let differences = [
         difference("one", "exit 2, golden 1"),
         difference("one", "path /x"),
+        difference("two", "z"),
         difference("three", "x"),
     ];
     assert_eq!(

@@ -1,4 +1,5 @@
 //! What the compiler makes of every feature of the language.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Checkpoint streams and task data written by the original survive decoding and encoding.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ fn records_byte_for_byte() {
             task,
             "0c0003080001000000000a0002000001a1f8a97c32080003000053d90800040000000000\
              00",
-            r#"{"task_status":{"state":"ACTIVE","timestamp_ms":1795148676146,"runner_pid":21465,"runner_uid":0}}"#,
+            r#"{"task_status":{"state":"ACTIVE","timestamp_ms":1795173219378,"runner_pid":21465,"runner_uid":0}}"#,
         ),
         (
             process,

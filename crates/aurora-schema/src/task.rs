@@ -10,9 +10,11 @@ use crate::check::check_interpolated;
 use crate::error::{Error, Fault, Path, Segment, quoted};
 use crate::interpolate::{Interpolated, Limits, interpolate};
 use crate::json;
+use crate::number::{self, Integer};
 use crate::schema::{self, as_i64};
 use crate::scope::Bindings;
 use crate::template::{Component, Ref};
+use crate::types::Type;
 use crate::value::{Raw, Strictness, StructValue, Value};
 
 /// A process's name becomes part of the file name `coordinator.NAME`, and Linux file names have
@@ -160,7 +162,11 @@ pub struct Warning {
 
 /// Kinds of warnings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WarningKind {
+    /// A value was turned into its type in a way that changes it: a fraction cut off, a boolean
+    /// as a number or text, a number other than 0 and 1 as a boolean.
+    Coercion,
     /// A process has the name of a later one and is not run.
     DuplicateProcess,
     /// No name in an order belongs to a process; the order has no effect.
@@ -182,7 +188,11 @@ pub struct LoadError {
     message: String,
 }
 
-/// What kind of mistake a document has. Kinds are looked for in the order given here.
+/// What kind of mistake a document has. Kinds are looked for in the order given here, except that
+/// a reference may be found malformed before all of the shape is known to be right.
+///
+/// The original ended with 2 for the first three, with 101 for ports, and for the rest had the
+/// code 102 (which it never came to use).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -289,7 +299,7 @@ pub fn referenced_ports(
         None => bindings.clone(),
     };
     read(source, &bindings)
-        .map(|read| unbound_ports(&read))
+        .map(|(read, _)| unbound_ports(&read))
         .map_err(|refusal| refusal.in_source(source_name))
 }
 
@@ -304,23 +314,23 @@ pub fn same_task(a: &str, b: &str) -> bool {
 }
 
 fn load_task(source: &[u8], bindings: &Bindings) -> Result<Loaded, Refusal> {
-    let read = read(source, bindings)?;
+    let (read, mut warnings) = read(source, bindings)?;
+    check_interpolated(&read.value)?;
+    let task = Task::from_value(&read.value)?;
     let ports = unbound_ports(&read);
     if !ports.is_empty() {
         let message = format!("unbound ports: {}", ports.join(", "));
         return Err(Refusal::new(ErrorKind::UnboundPorts(ports), Path::root(), message));
     }
-    check_interpolated(&read.value)?;
-    let task = Task::from_value(&read.value)?;
     let json = read.value.to_json();
     check_names(&task)?;
-    let warnings = check_plan(&task)?;
+    warnings.extend(check_plan(&task)?);
     check_bound(&read)?;
     Ok(Loaded { task, json, warnings })
 }
 
-/// Parses, binds and interpolates.
-fn read(source: &[u8], bindings: &Bindings) -> Result<Interpolated, Refusal> {
+/// Parses, binds and interpolates; warns of what coercion changes.
+fn read(source: &[u8], bindings: &Bindings) -> Result<(Interpolated, Vec<Warning>), Refusal> {
     let document = json::parse(source).map_err(|error| {
         let kind = ErrorKind::Syntax { line: error.line, column: error.column };
         Refusal::new(kind, Path::root(), error.message)
@@ -328,21 +338,58 @@ fn read(source: &[u8], bindings: &Bindings) -> Result<Interpolated, Refusal> {
     let raw = schema::from_json(&schema::TASK, document, Strictness::Strict)?;
     let limits =
         Limits { work: BASE_WORK + WORK_PER_BYTE * source.len() as u64, ..Limits::default() };
+    let mut warnings = Vec::new();
+    warn_of_coercion(&raw, &mut Vec::new(), &mut warnings);
     let mut read = interpolate(&raw.bind([bindings.scope()]), &limits)?;
     // An escape survives one interpolation only; the next one sees a reference.
     for _ in 0..MAX_ROUNDS {
         if !read.unescaped {
-            return Ok(read);
+            return Ok((read, warnings));
         }
-        let again = interpolate(&read.value, &limits)?;
-        // What was unbound in text without escapes is found again, in text with escapes too.
-        read = again;
+        // What is unbound now is still in the text, and found again.
+        read = interpolate(&read.value, &limits)?;
     }
     Err(Refusal::new(
         ErrorKind::Interpolation,
         Path::root(),
         "escapes of escapes of escapes are nested too deeply",
     ))
+}
+
+fn warn_of_coercion(value: &Value, path: &mut Vec<Segment>, warnings: &mut Vec<Warning>) {
+    if let Some(attributes) = value.as_struct() {
+        for (position, attribute) in attributes.given() {
+            let name = attributes.ty().fields()[position].name();
+            path.push(Segment::Field(name.into()));
+            warn_of_coercion(attribute, path, warnings);
+            path.pop();
+        }
+    } else if let Some(items) = value.items() {
+        for (index, item) in items.iter().enumerate() {
+            path.push(Segment::Index(index));
+            warn_of_coercion(item, path, warnings);
+            path.pop();
+        }
+    } else if let Some(raw) = value.raw() {
+        let message = match (value.ty(), raw) {
+            (Type::Integer, Raw::Float(float)) if float.fract() != 0.0 => {
+                format!("{} is not whole; its fraction is cut off", number::float_exact(*float))
+            }
+            (Type::Integer | Type::Float, Raw::Bool(boolean)) => {
+                format!("{boolean} counts as {}", u8::from(*boolean))
+            }
+            (Type::String, Raw::Bool(boolean)) => {
+                format!("{boolean} becomes the text {}", if *boolean { "True" } else { "False" })
+            }
+            (Type::Boolean, Raw::Integer(Integer::Small(0 | 1))) => return,
+            (Type::Boolean, Raw::Integer(_) | Raw::Float(_)) => {
+                "a number counts as true unless it is 0".to_owned()
+            }
+            _ => return,
+        };
+        let path = Path::from_segments(path.clone());
+        warnings.push(Warning { kind: WarningKind::Coercion, path, message });
+    }
 }
 
 fn ports_prefix() -> Option<Ref> {

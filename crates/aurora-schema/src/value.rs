@@ -149,6 +149,25 @@ impl Value {
         Ok(Value::from_struct(Arc::clone(ty), given))
     }
 
+    /// A copy of a struct with some attributes replaced (`None` empties one), scopes kept. Nested
+    /// structs are replaced whole. Errors: not a struct, an unknown attribute, a value of another
+    /// type.
+    pub fn with_attributes<'n>(
+        &self,
+        attributes: impl IntoIterator<Item = (&'n str, Option<Value>)>,
+    ) -> Result<Value, Error> {
+        let Data::Struct(old) = &self.data else {
+            return Err(Error::schema(format!("a value of type {} has no attributes", self.ty())));
+        };
+        let new = Value::structure(&old.ty, attributes)?;
+        let mut given = old.given.clone();
+        if let Data::Struct(new) = new.data {
+            given.extend(new.given.iter().cloned());
+        }
+        let value = Value::from_struct(Arc::clone(&old.ty), given);
+        Ok(Value { scopes: self.scopes.clone(), ..value })
+    }
+
     /// A value that is already one of a choice's alternatives.
     pub fn choice(ty: &Arc<ChoiceType>, alternative: Value) -> Result<Value, Error> {
         let wanted = alternative.ty();
@@ -414,6 +433,12 @@ impl StructValue {
                 _ => None,
             },
         }
+    }
+
+    /// The attributes that were given, not those with defaults, in the order declared.
+    pub fn given(&self) -> impl Iterator<Item = (usize, &Value)> {
+        let given = self.given.iter();
+        given.filter_map(|(position, value)| Some((usize::from(*position), value.as_ref()?)))
     }
 
     /// The set attributes with their positions, in the order declared.

@@ -432,6 +432,33 @@ fn of_equal_names_the_last_counts() {
     );
 }
 
+#[rstest]
+#[case("max_failures", json!(5.7), "5.7 is not whole; its fraction is cut off")]
+#[case("max_failures", json!(true), "true counts as 1")]
+#[case("cmdline", json!(false), "false becomes the text False")]
+#[case("daemon", json!(2), "a number counts as true unless it is 0")]
+#[case("daemon", json!(0.0), "a number counts as true unless it is 0")]
+fn surprising_coercions_are_warned_of(
+    #[case] attribute: &str,
+    #[case] value: Value,
+    #[case] message: &str,
+) {
+    let warnings = with_process(attribute, value).unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].kind, WarningKind::Coercion);
+    assert_eq!(warnings[0].to_string(), format!("processes[0].{attribute}: {message}"));
+}
+
+#[rstest]
+#[case("max_failures", json!(5.0))]
+#[case("max_failures", json!("5"))]
+#[case("cmdline", json!(5))]
+#[case("daemon", json!(1))]
+#[case("daemon", json!("true"))]
+fn usual_coercions_are_not(#[case] attribute: &str, #[case] value: Value) {
+    assert_eq!(with_process(attribute, value).unwrap().warnings, []);
+}
+
 #[test]
 fn no_processes_are_fine() {
     let loaded = load(&json!({"name": "t", "processes": []})).unwrap();
@@ -463,6 +490,16 @@ fn order_of_checks() {
     assert!(matches!(kind(&source), ErrorKind::UnboundRefs(_)));
     source["name"] = json!("t");
     load(&source).unwrap();
+    // What is missing or no number is reported before ports that are not bound.
+    source["processes"][0] = json!({"name": "{{thermos.ports[http]}}"});
+    assert_eq!(kind(&source), ErrorKind::Schema);
+    source["processes"][0] = json!({"name": "a", "cmdline": "c"});
+    source["max_failures"] = json!("{{thermos.ports[http]}}");
+    assert_eq!(
+        refused(load(&source)),
+        "task.json: max_failures: expected an integer, got \"{{thermos.ports[http]}}\", in which \
+         references have no value"
+    );
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let limit = (name.len() / 3).max(1);
+    let limit = name.len() / 3;
     candidates
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(d, _)| *d <= limit)

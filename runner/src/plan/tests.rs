@@ -126,9 +126,8 @@ fn t9_successor_after_success_only() {
 
 #[test]
 fn t10_min_duration() {
-    let mut plan =
-        Plan::new(&[Spec { min_duration: 10, max_failures: 2, ..daemon() }], 0);
-    let mut end = |plan: &mut Plan, ending, at| {
+    let mut plan = Plan::new(&[Spec { min_duration: 10, max_failures: 2, ..daemon() }], 0);
+    let end = |plan: &mut Plan, ending, at: Micros| {
         plan.start(0).unwrap();
         plan.end(0, ending, at * SECOND).unwrap()
     };

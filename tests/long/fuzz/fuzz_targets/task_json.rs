@@ -27,7 +27,7 @@ fuzz_target!(|source: &[u8]| {
             let again = task::load(loaded.json.as_bytes(), "again", &Bindings::new());
             // NaN differs from itself, also inside what is otherwise equal.
             if !loaded.json.contains("NaN") {
-                assert_eq!(again.as_ref(), Ok(&loaded));
+                assert_eq!(again.map(|a| (a.task, a.json)), Ok((loaded.task, loaded.json.clone())));
             }
             assert!(task::same_task(&loaded.json, &loaded.json));
         }
