@@ -51,7 +51,7 @@ fn defaults() {
     let at = Point { x: Some(1), ..Default::default() };
     assert_eq!(defaults.shape, Shape::Point(at));
     assert_eq!(defaults.color, Color::GREEN);
-    assert_eq!(defaults.ratios, BTreeMap::from([("pi".to_owned(), Double(3.14159))]));
+    assert_eq!(defaults.ratios, BTreeMap::from([("pi".to_owned(), Double(3.25))]));
     assert_eq!(defaults.none, BTreeSet::new());
     assert!(defaults.flag);
     assert_eq!(defaults.words.len(), 2);

@@ -341,9 +341,7 @@ impl World {
         if let Some(at) = self.lookup(program, name)
             && let Some(ItemKind::Const { value, .. }) = self.item(at).map(|item| &item.kind)
         {
-            return self
-                .literal_at(at.program, ty, value, depth)
-                .map_err(|e| e.hint(format!("used as the value of `{name}` elsewhere")));
+            return self.literal_at(at.program, ty, value, depth);
         }
         let (owner, short) = match (name.rsplit_once('.'), ty) {
             (Some((owner, short)), _) => (self.lookup(program, owner), short),

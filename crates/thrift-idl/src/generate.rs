@@ -172,11 +172,11 @@ impl<'a> Code<'a> {
 
     fn const_ty(&self, ty: &Ty) -> String {
         match ty {
-            Ty::Base(Base::String) => "&'static str".to_owned(),
-            Ty::Base(Base::Binary) => "&'static [u8]".to_owned(),
-            Ty::List(item) | Ty::Set(item) => format!("&'static [{}]", self.const_ty(item)),
+            Ty::Base(Base::String) => "&str".to_owned(),
+            Ty::Base(Base::Binary) => "&[u8]".to_owned(),
+            Ty::List(item) | Ty::Set(item) => format!("&[{}]", self.const_ty(item)),
             Ty::Map(key, value) => {
-                format!("&'static [({}, {})]", self.const_ty(key), self.const_ty(value))
+                format!("&[({}, {})]", self.const_ty(key), self.const_ty(value))
             }
             _ => self.ty(ty),
         }
@@ -272,7 +272,7 @@ impl<'a> Code<'a> {
         line!(self, "#[allow(clippy::approx_constant, clippy::unreadable_literal)]");
         if Self::is_const(ty) {
             let expr = self.expr(ty, value, false)?;
-            let ty = self.const_ty(ty).replacen("&'static", "&", 1);
+            let ty = self.const_ty(ty);
             line!(self, "pub const {}: {ty} = {expr};\n", screaming(&item.name.text));
         } else {
             let expr = self.expr(ty, value, true)?;

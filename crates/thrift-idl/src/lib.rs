@@ -25,9 +25,7 @@
 //! | exception | the same, and `std::error::Error` |
 //! | union | enum with a variant per field and `Unknown(i16, Value)` |
 //! | const | `const`; lists, sets and maps as slices; a function if there is a struct inside |
-//! | service | module with `Handler`, `dispatch`, and a [`Method`] per function |
-//!
-//! [`Method`]: https://docs.rs/thrift-wire
+//! | service | module with `Handler`, `dispatch`, and a `thrift_wire::Method` per function |
 //!
 //! A field is `Option<T>`, and `None` if it is not on the wire, except:
 //!

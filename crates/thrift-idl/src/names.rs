@@ -97,7 +97,7 @@ pub(crate) fn nearest<'a>(
     candidates
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(d, _)| *d <= limit)
-        .min_by_key(|(d, _)| *d)
+        .min()
         .map(|(_, candidate)| candidate)
 }
 

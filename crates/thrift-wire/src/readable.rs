@@ -9,7 +9,7 @@
 //! | list, set | an array |
 //! | map | an object; an array of `[key, value]` arrays if keys are structs or containers |
 //! | struct, union | an object; fields that are not set are left out |
-//! | unknown field | keyed by its id, as in [`tjson`](crate::tjson): `"7":{"i32":5}` |
+//! | unknown field | keyed by its id, as in [`tjson`]: `"7":{"i32":5}` |
 //!
 //! Reading also takes enum values by number, bools as 0 and 1, `null` for a field that is not set,
 //! and whatever `tjson` takes for numbers and strings. Names that the struct does not have are

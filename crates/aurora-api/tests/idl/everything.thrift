@@ -88,7 +88,7 @@ struct Defaults {
   3: list<i32> numbers = [1, 2, shared.ANSWER]
   4: Shape shape = {"point": {"x": 1}}
   5: shared.Color color = shared.Color.GREEN
-  6: map<string, double> ratios = {"pi": 3.14159}
+  6: map<string, double> ratios = {"pi": 3.25}
   7: set<string> none = {}
   8: bool flag = 1
   9: Names words = WORDS

@@ -1,0 +1,271 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Template of the help of one command, in the original's order.
+const HELP: &str = "{about}\n\n    {usage-heading} {usage}\n\n{all-args}{after-help}";
+
+/// `thermos`.
+#[derive(Debug, Parser)]
+#[command(name = "thermos", version, disable_help_subcommand = true, args_override_self = true)]
+#[command(about = "Runs tasks of bash processes on this machine and looks at them.")]
+pub(crate) struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// The command; absent: nothing was asked for.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Checkpoint root: where `run`, `simplerun` and `demo` keep their records. The other commands
+    /// search it in addition to the default ones
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) root: Option<PathBuf>,
+    /// Work directory of a Mesos agent, searched for tasks in addition to /var/lib/mesos
+    #[arg(long = "mesos-root", global = true, value_name = "PATH")]
+    pub(crate) mesos_root: Option<PathBuf>,
+}
+
+/// The commands, in the order of the help.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Get the status of task(s).
+    #[command(help_template = HELP, override_usage = "thermos status [options] [task_name(s) or task_regexp(s)]")]
+    Status(Status),
+    /// Run a thermos task.
+    #[command(help_template = HELP, override_usage = "thermos run [options] config")]
+    Run(Run),
+    /// Get help about a specific command.
+    #[command(help_template = HELP, override_usage = "thermos help [command, or exit-codes]")]
+    Help(Help),
+    /// Replay a thermos checkpoint.
+    #[command(help_template = HELP, override_usage = "thermos read [options] checkpoint_filename")]
+    Read(Read),
+    /// Inspect a thermos config and display the evaluated task
+    #[command(help_template = HELP, override_usage = "thermos inspect [options] config")]
+    Inspect(Inspect),
+    /// Run a simple command line as a thermos task.
+    #[command(help_template = HELP, override_usage = "thermos simplerun [options] [--] commandline")]
+    Simplerun(Simplerun),
+    /// Tail the logs of a task process.
+    #[command(help_template = HELP, override_usage = "thermos tail [options] task_name [process_name]")]
+    Tail(Tail),
+    /// Kill task(s)
+    #[command(help_template = HELP, override_usage = "thermos kill [options] task_id1 [task_id2 ...]")]
+    #[command(after_help = "Regular expressions may be used to match multiple tasks. Each must match a whole task id.\n")]
+    Kill(Kill),
+    /// Run a demonstration task and explain it.
+    #[command(help_template = HELP, override_usage = "thermos demo [options]")]
+    Demo(Demo),
+}
+
+/// Options of the commands that read a task.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Bindings {
+    /// Bind a port to a name; may be repeated
+    #[arg(short = 'P', long = "port", value_name = "NAME:PORT")]
+    pub(crate) ports: Vec<String>,
+    /// Bind a template variable; may be repeated
+    #[arg(short = 'E', long = "environment", value_name = "NAME=VALUE")]
+    pub(crate) environment: Vec<String>,
+}
+
+/// Options of the commands that read a task from a file.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Config {
+    /// The task to take, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// The file is JSON (as it is taken to be if it looks like JSON)
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Values for the task's references.
+    #[command(flatten)]
+    pub(crate) bindings: Bindings,
+    /// The file
+    #[arg(value_name = "config", hide = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// `thermos run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The task.
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// Run processes as this user (needs root) [default: you]
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Change the root directory of processes to the sandbox (needs root)
+    #[arg(long = "enable_chroot")]
+    pub(crate) enable_chroot: bool,
+    /// Id of the task [default: its name and the time]
+    #[arg(long = "task_id", value_name = "ID")]
+    pub(crate) task_id: Option<String>,
+    /// Directory that the processes run in [default: /var/lib/thermos/sandbox for root, a directory
+    /// per task in ~/.local/state/thermos/sandbox for others]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) sandbox: Option<PathBuf>,
+    /// Detach, and run the task in the background
+    #[arg(long)]
+    pub(crate) daemon: bool,
+    /// Say nothing but errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+/// `thermos simplerun`.
+#[derive(Debug, Args)]
+pub(crate) struct Simplerun {
+    /// Run as this user (needs root) [default: you]
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Name of the task and of its process
+    #[arg(long, value_name = "NAME", default_value = "simple")]
+    pub(crate) name: String,
+    /// Id of the task [default: its name and the time]
+    #[arg(long = "task_id", value_name = "ID")]
+    pub(crate) task_id: Option<String>,
+    /// Values for references in the command line.
+    #[command(flatten)]
+    pub(crate) bindings: Bindings,
+    /// Detach, and run the task in the background
+    #[arg(long)]
+    pub(crate) daemon: bool,
+    /// Remove the temporary sandbox, logs included, at the end
+    #[arg(long, conflicts_with = "daemon")]
+    pub(crate) rm: bool,
+    /// Say nothing but errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// The command line
+    #[arg(value_name = "commandline", hide = true)]
+    pub(crate) command_line: Vec<String>,
+}
+
+/// `thermos inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The task.
+    #[command(flatten)]
+    pub(crate) config: Config,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "python")]
+    pub(crate) format: Format,
+}
+
+/// How `inspect` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// As the original does: a Python 2 literal.
+    Python,
+    /// JSON.
+    Json,
+}
+
+/// `thermos status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// How much to tell: 1 adds states, 2 users, ports and sandboxes, 3 processes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) verbosity: u8,
+    /// Only these tasks
+    #[arg(long, value_name = "active|finished")]
+    pub(crate) only: Option<Only>,
+    /// Print JSON; see SCHEMA.md
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Regular expressions, matched at the start of task ids
+    #[arg(value_name = "regexp", hide = true)]
+    pub(crate) patterns: Vec<String>,
+}
+
+/// Which tasks `status` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Only {
+    /// Those that are not over.
+    Active,
+    /// Those that are over.
+    Finished,
+}
+
+/// `thermos read`.
+#[derive(Debug, Args)]
+pub(crate) struct Read {
+    /// Print record by record, of any checkpoint stream
+    #[arg(long)]
+    pub(crate) simple: bool,
+    /// Print JSON; see SCHEMA.md
+    #[arg(long, conflicts_with = "simple")]
+    pub(crate) json: bool,
+    /// The file
+    #[arg(value_name = "checkpoint_filename", hide = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// `thermos tail`.
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    /// The log of standard error instead of standard output
+    #[arg(long)]
+    pub(crate) stderr: bool,
+    /// How many lines of the end to print first
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 10)]
+    pub(crate) lines: usize,
+    /// Go on until the process ends (the default)
+    #[arg(long, overrides_with = "no_follow")]
+    pub(crate) follow: bool,
+    /// Print what is there and end
+    #[arg(long = "no-follow", overrides_with = "follow")]
+    pub(crate) no_follow: bool,
+    /// Task and process
+    #[arg(value_name = "task_name", hide = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// `thermos kill`.
+#[derive(Debug, Args)]
+pub(crate) struct Kill {
+    /// Ask the runner to end the task (SIGTERM, grace, finalizing processes) and wait for its end,
+    /// instead of killing everything at once
+    #[arg(long)]
+    pub(crate) graceful: bool,
+    /// With --graceful: how long to wait [default: without limit]
+    #[arg(long, value_name = "SECS", requires = "graceful")]
+    pub(crate) timeout: Option<u32>,
+    /// Let expressions match at the start of an id, as the original does
+    #[arg(long)]
+    pub(crate) prefix: bool,
+    /// End tasks as LOST instead of KILLED
+    #[arg(long)]
+    pub(crate) lose: bool,
+    /// Regular expressions
+    #[arg(value_name = "task_id", hide = true)]
+    pub(crate) patterns: Vec<String>,
+}
+
+/// `thermos demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Directory that the processes run in [default: a directory per task in
+    /// ~/.local/state/thermos/sandbox]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) sandbox: Option<PathBuf>,
+    /// Print the task instead of running it
+    #[arg(long)]
+    pub(crate) show: bool,
+}
+
+/// `thermos help`.
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// A command, or `exit-codes`
+    #[arg(value_name = "command", hide = true)]
+    pub(crate) topics: Vec<String>,
+}
