@@ -171,6 +171,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) environment: &'a Environment,
     /// The limit of open files that the runner itself was started with.
     pub(crate) open_files: Option<(u64, u64)>,
+    /// The runner's heap, which a coordinator gives back.
+    pub(crate) heap: Heap,
 }
 
 /// A coordinator that waits for permission to start bash.
@@ -339,24 +341,38 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
             Ok(_) => break,
         }
     }
-    let mut recorder = Recorder { launch, seq: launch.seq, leftovers: false };
+    let mut recorder = Recorder::new(launch);
     let start_time = wall_seconds();
-    let started = prepared.and_then(|prepared| start(launch, &prepared));
+    let started = match &prepared {
+        Ok(prepared) => start(launch, prepared),
+        Err(trouble) => Err(*trouble),
+    };
     let pid = match started {
         Ok(pid) => pid,
         Err(trouble) => {
+            let reason = Reason::new(trouble, launch.program);
+            if let Ok(Prepared { files: Some((_, stderr)), .. }) = &prepared {
+                // Where the user looks first.
+                for part in [b"thermos: ".as_slice(), reason.text(), b"\n"] {
+                    let _ = rustix::io::write(stderr, part);
+                }
+            }
             // Readers of streams know no way from FORKED to FAILED but through RUNNING.
             let code = if trouble.errno == Errno::NOENT { 127 } else { 126 };
             recorder.running(start_time, rustix::process::getpid().as_raw_pid(), None);
-            recorder.ended(code, Some(trouble));
+            recorder.ended(code, Some(&reason), false);
             exit()
         }
     };
+    drop(prepared);
     if launch.late_identity {
         // From here on only the outcome is recorded; that needs no privilege.
         let _ = become_user(launch);
     }
     recorder.running(start_time, pid, start_ticks(launch.proc, pid));
+    // For the long wait, nothing is kept that the runner could share or must copy.
+    // SAFETY: `recorder` holds everything that is used from here on, on the stack.
+    unsafe { launch.heap.abandon() };
     let code = loop {
         // Orphans of the run become our children and are reaped here as well.
         match reap(true) {
@@ -365,17 +381,14 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
             Reaped::NoChildren => exit(),
         }
     };
-    loop {
+    let leftovers = loop {
         match reap(false) {
             Reaped::Child(..) => {}
-            Reaped::NoneDead => {
-                recorder.leftovers = true;
-                break;
-            }
-            Reaped::NoChildren => break,
+            Reaped::NoneDead => break true,
+            Reaped::NoChildren => break false,
         }
-    }
-    recorder.ended(code, None);
+    };
+    recorder.ended(code, None, leftovers);
     exit()
 }
 
@@ -482,38 +495,64 @@ fn become_user(launch: &Launch<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Forks and executes the program; returns its pid once it is executed.
+/// Bytes of stack for the child between clone and exec.
+const CHILD_STACK: usize = 16 << 10;
+
+/// What the child between clone and exec shares with its coordinator, which waits meanwhile.
+struct Execution<'a> {
+    launch: &'a Launch<'a>,
+    prepared: &'a Prepared,
+    coordinator: rustix::process::Pid,
+    /// Why the program could not be executed; 0: it was.
+    errno: i32,
+}
+
+/// Starts the program; returns its pid once it is executed.
+///
+/// The child borrows our memory until it executes (as `vfork` does): no page table is copied, and
+/// what went wrong needs no pipe.
 fn start(launch: &Launch<'_>, prepared: &Prepared) -> Result<i32, Trouble> {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .map_err(trouble("make a pipe"))?;
-    let coordinator = rustix::process::getpid();
-    // SAFETY: one thread, as in `fork`; the child only makes system calls until it executes.
-    let child = match unsafe { nix::unistd::fork() }.map_err(trouble_nix("fork"))? {
-        ForkResult::Child => {
-            let errno = execute(launch, prepared, coordinator);
-            let _ = rustix::io::write(&write, &errno.raw_os_error().to_ne_bytes());
-            exit()
-        }
-        ForkResult::Parent { child } => child,
+    extern "C" fn child(execution: *mut libc::c_void) -> c_int {
+        // SAFETY: `start` passes a pointer to its own `Execution` and is suspended until this
+        // process executes or exits.
+        let execution = unsafe { &mut *execution.cast::<Execution<'_>>() };
+        let errno = execute(execution.launch, execution.prepared, execution.coordinator);
+        execution.errno = errno.raw_os_error();
+        exit()
+    }
+    #[repr(align(16))]
+    struct Stack([std::mem::MaybeUninit<u8>; CHILD_STACK]);
+
+    let mut stack = Stack([const { std::mem::MaybeUninit::uninit() }; CHILD_STACK]);
+    let mut execution =
+        Execution { launch, prepared, coordinator: rustix::process::getpid(), errno: 0 };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack grows down from its aligned end and outlives the child's use of it, because
+    // CLONE_VFORK suspends us until the child executes or exits. All signals are blocked, so no
+    // handler runs on it. The child touches nothing of ours but `execution`.
+    let pid = unsafe {
+        let top = stack.0.as_mut_ptr().add(CHILD_STACK);
+        libc::clone(child, top.cast(), flags, (&raw mut execution).cast())
     };
-    drop(write);
-    let mut answer = [0u8; 4];
-    loop {
-        match rustix::io::read(&read, &mut answer) {
-            Ok(4) => {
-                let _ = nix::sys::wait::waitpid(child, None);
-                let errno = Errno::from_raw_os_error(i32::from_ne_bytes(answer));
-                let doing = "execute ";
-                return Err(Trouble { doing, errno });
-            }
-            Err(Errno::INTR) => {}
-            // Closed by exec.
-            _ => return Ok(child.as_raw()),
+    if pid < 0 {
+        let errno = Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL);
+        return Err(Trouble { doing: "fork", errno });
+    }
+    // SAFETY: the child wrote it, if at all, before it exited; the compiler must not assume that it
+    // is still what was stored above.
+    match unsafe { (&raw const execution.errno).read_volatile() } {
+        0 => Ok(pid),
+        errno => {
+            let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+            Err(Trouble { doing: EXECUTE, errno: Errno::from_raw_os_error(errno) })
         }
     }
 }
 
-/// Becomes the program; returns only why that failed.
+/// What is tried when the program itself is the trouble; its path follows in messages.
+const EXECUTE: &str = "execute ";
+
+/// Becomes the program; returns only why that failed. Runs in memory that it shares.
 fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::process::Pid) -> Errno {
     let kill = Some(rustix::process::Signal::KILL);
     if let Err(errno) = rustix::process::set_parent_process_death_signal(kill) {
@@ -523,20 +562,24 @@ fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::proces
         // The coordinator died in between: nobody would supervise this run.
         exit();
     }
-    if let Some((stdout, stderr)) = &prepared.files {
-        if let Err(errno) =
+    if let Some((stdout, stderr)) = &prepared.files
+        && let Err(errno) =
             rustix::stdio::dup2_stdout(stdout).and_then(|()| rustix::stdio::dup2_stderr(stderr))
-        {
-            return errno;
-        }
+    {
+        return errno;
     }
     if let Some((soft, hard)) = launch.open_files {
         let limit = rustix::process::Rlimit { current: Some(soft), maximum: Some(hard) };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     }
+    // The kernel's form of SIG_DFL. By system call, because the C library refuses the two signals
+    // that it keeps for itself, and some parents leave those ignored.
+    let default = [0u64; 4];
     for signal in 1..=64 {
-        // SAFETY: sets a default disposition; the numbers that cannot be set are refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: sets a default disposition; what cannot be set is refused.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u8>(), 8)
+        };
     }
     let environment = &launch.environment;
     let environment =
@@ -551,6 +594,51 @@ fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::proces
     // SAFETY: both arrays end with a null pointer and point into strings that `launch` keeps alive.
     unsafe { libc::execve(program.path.as_ptr(), program.argv.as_ptr(), environment.as_ptr()) };
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+/// The heap of this process, for giving it back: from the first address of the heap at the start of
+/// the runner to its end at the moment of the call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heap {
+    start: usize,
+}
+
+impl Heap {
+    /// Finds the heap.
+    pub(crate) fn find() -> Heap {
+        const PAGE: usize = 4096;
+        // What a static C library puts at the beginning of the heap for the main thread.
+        const THREAD: usize = 4 * PAGE;
+
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let range = maps.lines().find(|line| line.ends_with("[heap]")).and_then(|line| {
+            let (start, end) = line.split(' ').next()?.split_once('-')?;
+            let number = |text| usize::from_str_radix(text, 16).ok();
+            Some(number(start)?..number(end)?)
+        });
+        let Some(range) = range else { return Heap::default() };
+        // SAFETY: asks for an address; every thread has one.
+        let thread = unsafe { libc::__errno_location() } as usize;
+        let start = if range.contains(&thread) { thread + THREAD } else { range.start };
+        Heap { start: start.next_multiple_of(PAGE) }
+    }
+
+    /// Gives all of it back to the system. What the runner had there at the fork is gone for this
+    /// process.
+    ///
+    /// # Safety
+    /// Nothing in this process may use the heap afterwards.
+    unsafe fn abandon(self) {
+        // SAFETY: asks for the end of the heap; changes nothing.
+        let end = unsafe { libc::sbrk(0) } as usize;
+        let length = end.saturating_sub(self.start);
+        if self.start != 0 && length > 0 {
+            // SAFETY: the caller's promise; the range is the heap and page-aligned at its start.
+            unsafe {
+                libc::madvise(self.start as *mut libc::c_void, length, libc::MADV_DONTNEED);
+            }
+        }
+    }
 }
 
 /// Closes every descriptor above standard error except these.
@@ -602,14 +690,62 @@ fn start_ticks(proc: BorrowedFd<'_>, pid: i32) -> Option<i64> {
     Some(parse_stat(&text[..n])?.ticks)
 }
 
-/// Writes the coordinator's records.
-struct Recorder<'a> {
-    launch: &'a Launch<'a>,
-    seq: i64,
-    leftovers: bool,
+/// Why a run failed before it ran, in words, built without allocation.
+struct Reason {
+    text: [u8; 256],
+    length: usize,
 }
 
-impl Recorder<'_> {
+impl Reason {
+    fn new(trouble: Trouble, program: &Program) -> Reason {
+        let mut reason = Reason { text: [0; 256], length: 0 };
+        let path: &[u8] = if trouble.doing == EXECUTE { program.path.as_bytes() } else { b"" };
+        for part in [
+            b"failed to ",
+            trouble.doing.as_bytes(),
+            path,
+            b": ",
+            describe(trouble.errno).as_bytes(),
+        ] {
+            let room = reason.text.len() - reason.length;
+            let part = &part[..part.len().min(room)];
+            reason.text[reason.length..reason.length + part.len()].copy_from_slice(part);
+            reason.length += part.len();
+        }
+        reason
+    }
+
+    fn text(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+/// Writes the coordinator's records. Holds no reference to the heap.
+struct Recorder {
+    stream: RawFd,
+    notes: RawFd,
+    slot: u32,
+    seq: i64,
+    name: [u8; MAX_NAME],
+    name_length: usize,
+}
+
+impl Recorder {
+    fn new(launch: &Launch<'_>) -> Recorder {
+        let bytes = launch.name.to_bytes();
+        let name_length = bytes.len().min(MAX_NAME);
+        let mut name = [0; MAX_NAME];
+        name[..name_length].copy_from_slice(&bytes[..name_length]);
+        Recorder {
+            stream: launch.stream.as_raw_fd(),
+            notes: launch.notes.as_raw_fd(),
+            slot: launch.slot,
+            seq: launch.seq,
+            name,
+            name_length,
+        }
+    }
+
     fn running(&mut self, start_time: f64, pid: i32, ticks: Option<i64>) {
         let mut record = self.begin(Run::Running);
         record.double(6, start_time);
@@ -617,10 +753,10 @@ impl Recorder<'_> {
         if let Some(ticks) = ticks {
             record.i64(101, ticks);
         }
-        self.commit(record);
+        self.commit(record, false);
     }
 
-    fn ended(&mut self, code: i32, trouble: Option<Trouble>) {
+    fn ended(&mut self, code: i32, reason: Option<&Reason>, leftovers: bool) {
         let run = match code {
             0 => Run::Success,
             1.. => Run::Failed,
@@ -629,49 +765,39 @@ impl Recorder<'_> {
         let mut record = self.begin(run);
         record.double(8, wall_seconds());
         record.i32(9, code);
-        if let Some(trouble) = trouble {
-            let program: &[u8] = match trouble.doing {
-                "execute " => self.launch.program.path.as_bytes(),
-                _ => b"",
-            };
-            record.string(
-                102,
-                &[
-                    b"failed to ",
-                    trouble.doing.as_bytes(),
-                    program,
-                    b": ",
-                    describe(trouble.errno).as_bytes(),
-                ],
-            );
+        if let Some(reason) = reason {
+            record.string(102, reason.text());
         }
-        self.commit(record);
+        self.commit(record, leftovers);
     }
 
     fn begin(&mut self, run: Run) -> RecordBuffer {
         self.seq += 1;
         let mut record = RecordBuffer::new();
         record.i64(1, self.seq);
-        record.string(3, &[self.launch.name.to_bytes()]);
+        record.string(3, &self.name[..self.name_length]);
         record.i32(5, run.wire().0);
         record
     }
 
-    fn commit(&self, mut record: RecordBuffer) {
-        let bytes = record.finish();
+    fn commit(&self, mut record: RecordBuffer, leftovers: bool) {
+        // SAFETY: both descriptors are open for the whole life of a coordinator.
+        let (stream, notes) = unsafe {
+            (BorrowedFd::borrow_raw(self.stream), BorrowedFd::borrow_raw(self.notes))
+        };
         // One write: readers of a growing stream see all of it or a torn tail that grows.
-        let mut rest = bytes;
+        let mut rest = record.finish();
         while !rest.is_empty() {
-            match rustix::io::write(self.launch.stream, rest) {
+            match rustix::io::write(stream, rest) {
                 Ok(n) => rest = &rest[n..],
                 Err(Errno::INTR) => {}
                 // A full disk. The runner notices the end of a coordinator that recorded nothing.
                 Err(_) => break,
             }
         }
-        let note = Note { slot: self.launch.slot, leftovers: self.leftovers };
+        let note = Note { slot: self.slot, leftovers };
         // Nobody reads when the runner is dead; a new runner finds the record in the stream.
-        let _ = rustix::io::write(self.launch.notes, &note.encode());
+        let _ = rustix::io::write(notes, &note.encode());
     }
 }
 
@@ -717,13 +843,10 @@ impl RecordBuffer {
         self.raw(&value.to_be_bytes());
     }
 
-    fn string(&mut self, id: i16, parts: &[&[u8]]) {
-        let length: usize = parts.iter().map(|part| part.len()).sum();
+    fn string(&mut self, id: i16, value: &[u8]) {
         self.field(11, id);
-        self.raw(&(length as i32).to_be_bytes());
-        for part in parts {
-            self.raw(part);
-        }
+        self.raw(&(value.len() as i32).to_be_bytes());
+        self.raw(value);
     }
 
     fn finish(&mut self) -> &[u8] {
@@ -773,14 +896,14 @@ mod tests {
         for name in ["a", "ünï", &name] {
             let mut record = RecordBuffer::new();
             record.i64(1, 7);
-            record.string(3, &[name.as_bytes()]);
+            record.string(3, name.as_bytes());
             record.i32(5, 2);
             record.double(6, 1_795_173_792.897_026);
             record.i32(7, 18330);
             record.double(8, 1.5);
             record.i32(9, -15);
             record.i64(101, 123_456);
-            record.string(102, &[b"failed to ", b"x"]);
+            record.string(102, b"failed to x");
             let mut expected = Vec::new();
             crate::stream::frame(
                 &RunnerCkpt::ProcessStatus(ProcessStatus {
@@ -803,31 +926,23 @@ mod tests {
 
     #[test]
     fn the_longest_record_fits() {
-        let longest = [
-            "give the log directory of the run to the user",
-            "make the directory .logs in the sandbox",
-        ]
-        .map(str::len)
-        .into_iter()
-        .max()
-        .unwrap();
         let mut record = RecordBuffer::new();
         record.i64(1, i64::MAX);
-        record.string(3, &[&[b'x'; MAX_NAME]]);
+        record.string(3, &[b'x'; MAX_NAME]);
         record.i32(5, 5);
         record.double(8, 0.0);
         record.i32(9, 126);
-        record.string(
-            102,
-            &[
-                b"failed to ",
-                &vec![b'd'; longest],
-                &[b'p'; 100],
-                b": ",
-                describe(Errno::PERM).as_bytes(),
-            ],
-        );
+        record.string(102, &[b'r'; 256]);
         assert!(record.finish().len() < RECORD_ROOM);
+    }
+
+    #[test]
+    fn reasons() {
+        let program = Program::new("/bin/bash", &["/bin/bash"]).unwrap();
+        let reason = Reason::new(Trouble { doing: EXECUTE, errno: Errno::NOENT }, &program);
+        assert_eq!(reason.text(), b"failed to execute /bin/bash: no such file or directory");
+        let long = Program::new(&"p".repeat(1000), &[]).unwrap();
+        assert_eq!(Reason::new(Trouble { doing: EXECUTE, errno: Errno::IO }, &long).text().len(), 256);
     }
 
     #[test]

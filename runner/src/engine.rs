@@ -598,13 +598,18 @@ impl Engine {
     fn enter_cleaning(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.announce(now, Stage::Cleaning, effects);
         self.deferred.clear();
-        if !self.quiet {
+        // Without time to react there is no point in asking.
+        if !self.quiet && self.in_time(now) {
             effects.push(Effect::Terminate);
         }
     }
 
+    fn in_time(&self, now: Now) -> bool {
+        self.deadline().is_some_and(|deadline| now.mono < deadline)
+    }
+
     fn cleaning(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let in_time = self.deadline().is_some_and(|deadline| now.mono < deadline);
+        let in_time = self.in_time(now);
         if self.quiet || !in_time {
             if !self.all_dead(now, in_time, effects) {
                 return;
@@ -625,7 +630,7 @@ impl Engine {
     }
 
     fn finalizing(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let in_time = self.deadline().is_some_and(|deadline| now.mono < deadline);
+        let in_time = self.in_time(now);
         if in_time && !self.finalizing.is_complete() && !self.finalizing.is_deadlocked() {
             self.launch(now, effects);
         } else if self.all_dead(now, in_time, effects) {

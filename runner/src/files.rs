@@ -92,13 +92,21 @@ pub fn operator_directory(path: &Path) -> Result<OwnedFd, FileError> {
 /// Opens a regular file for reading, without following a link and without waiting for the other end
 /// of a pipe.
 pub fn open_regular(parent: impl AsFd, name: &str, flags: OFlags) -> io::Result<File> {
+    open_and_stat(parent, name, flags).map(|(file, _)| file)
+}
+
+fn open_and_stat(
+    parent: impl AsFd,
+    name: &str,
+    flags: OFlags,
+) -> io::Result<(File, rustix::fs::Stat)> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o666))?;
     let stat = rustix::fs::fstat(&fd)?;
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return Err(io::Error::other("it is not a regular file"));
     }
-    Ok(fd.into())
+    Ok((fd.into(), stat))
 }
 
 /// The files of one task.
@@ -109,6 +117,8 @@ pub struct TaskFiles {
     checkpoints: OwnedFd,
     tasks: OwnedFd,
     active: OwnedFd,
+    /// Effective uid of this process.
+    me: u32,
 }
 
 impl TaskFiles {
@@ -126,6 +136,7 @@ impl TaskFiles {
             checkpoints: open(&checkpoints, &format!("checkpoints/{task_id}"), task_id)?,
             active: open(&tasks, "tasks/active", "active")?,
             tasks,
+            me: rustix::process::geteuid().as_raw(),
             task_id: task_id.to_owned(),
             root: root.to_path_buf(),
         })
@@ -151,18 +162,18 @@ impl TaskFiles {
         self.root.join("tasks").join(state).join(&self.task_id)
     }
 
-    /// Opens a stream for reading and appending, making it if needed.
-    pub fn open_stream(&self, name: &str) -> Result<File, FileError> {
-        let path = self.stream_path(name);
+    /// Opens a stream for reading and appending, making it if needed; also says how long it is.
+    pub fn open_stream(&self, name: &str) -> Result<(File, u64), FileError> {
+        let path = || self.stream_path(name);
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE;
-        let file = open_regular(&self.checkpoints, name, flags).map_err(failed("open", &path))?;
-        let owner = rustix::fs::fstat(&file).map_err(failed("stat", &path))?.st_uid;
-        let me = rustix::process::geteuid().as_raw();
-        if owner != me && owner != 0 {
+        let (file, stat) = open_and_stat(&self.checkpoints, name, flags)
+            .map_err(|error| failed("open", path())(error))?;
+        let owner = stat.st_uid;
+        if owner != self.me && owner != 0 {
             let error = format!("it belongs to uid {owner}; a runner trusts only its own streams");
-            return Err(failed("take over", path)(io::Error::other(error)));
+            return Err(failed("take over", path())(io::Error::other(error)));
         }
-        Ok(file)
+        Ok((file, u64::try_from(stat.st_size).unwrap_or(0)))
     }
 
     /// Opens a stream for reading only.
@@ -293,8 +304,8 @@ mod tests {
     fn one_lock() {
         let dir = tempfile::tempdir().unwrap();
         let files = TaskFiles::create(dir.path(), "id").unwrap();
-        let first = files.open_stream("runner").unwrap();
-        let second = files.open_stream("runner").unwrap();
+        let (first, _) = files.open_stream("runner").unwrap();
+        let (second, _) = files.open_stream("runner").unwrap();
         assert!(try_lock(&first).unwrap());
         assert!(!try_lock(&second).unwrap());
         drop(first);

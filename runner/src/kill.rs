@@ -75,7 +75,7 @@ fn runner_claim(view: &View) -> Option<Claim> {
 /// Sends a signal to the runner of a task, if it lives and is what the stream says. False if not.
 pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool, KillError> {
     let files = TaskFiles::open(root, task_id)?;
-    let stream = files.open_stream("runner")?;
+    let (stream, _) = files.open_stream("runner")?;
     if files::try_lock(&stream).map_err(failed("lock", files.stream_path("runner")))? {
         return Ok(false);
     }
@@ -96,7 +96,7 @@ pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool,
 pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
     let files = TaskFiles::open(root, task_id)?;
     let path = files.stream_path("runner");
-    let stream = files.open_stream("runner")?;
+    let (stream, _) = files.open_stream("runner")?;
     let owner = rustix::fs::fstat(&stream).map_err(failed("stat", &path))?.st_uid;
     let view = View::read(&stream).map_err(KillError::Stream)?;
     if view.stage().is_some_and(Stage::is_terminal) {

@@ -205,7 +205,7 @@ fn task_name(request: &Request) -> String {
 /// The exit code for each kind of mistake in a task file.
 fn code_of(kind: &ErrorKind) -> i32 {
     match kind {
-        ErrorKind::Syntax { .. } | ErrorKind::Schema => exit::USAGE,
+        ErrorKind::Syntax { .. } | ErrorKind::Schema | ErrorKind::Interpolation => exit::USAGE,
         ErrorKind::UnboundPorts(_) => exit::INTERNAL_ERROR,
         _ => exit::INVALID_TASK,
     }

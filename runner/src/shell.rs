@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::coordinator::{
-    self, Environment, Forked, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program, Reaped,
+    self, Environment, Forked, Heap, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program, Reaped,
 };
 use crate::engine::{Controller, Effect, Engine, Event, Level, Now};
 use crate::error::RunError;
@@ -128,6 +128,7 @@ pub struct Shell<'a> {
     environment: Environment,
     identity: Option<Identity>,
     open_files: Option<(u64, u64)>,
+    heap: Heap,
 
     reader: Reader,
     slots: Vec<Option<Live>>,
@@ -146,6 +147,8 @@ pub struct Shell<'a> {
     sync_at: Option<Micros>,
     syncing: Option<i32>,
     interrupted: bool,
+    /// Is there a note to read?
+    noted: bool,
 }
 
 fn micros(time: Timespec) -> Micros {
@@ -186,7 +189,7 @@ impl<'a> Shell<'a> {
         }
         let proc = Proc::open().map_err(failed("open", "/proc"))?;
         let files = TaskFiles::create(&settings.root, &settings.task_id)?;
-        let stream = files.open_stream("runner")?;
+        let (stream, size) = files.open_stream("runner")?;
         let path = files.stream_path("runner");
         let locked = files::try_lock(&stream).map_err(failed("lock", &path))?;
 
@@ -217,7 +220,6 @@ impl<'a> Shell<'a> {
         {
             return Err(RunError::Changed { file: files.task_path(false) });
         }
-        let size = stream.metadata().map_err(failed("stat", &path))?.len();
         if size > length {
             log!(
                 Level::Warn,
@@ -249,6 +251,7 @@ impl<'a> Shell<'a> {
         Ok(Opened::Running(Box::new(Shell {
             environment: environment(&settings),
             open_files: raise_open_files(),
+            heap: Heap::find(),
             writer: Writer::new(stream, length),
             settings,
             signals,
@@ -273,6 +276,7 @@ impl<'a> Shell<'a> {
             sync_at: None,
             syncing: None,
             interrupted: false,
+            noted: true,
         })))
     }
 
@@ -287,8 +291,14 @@ impl<'a> Shell<'a> {
             for request in self.signals.take() {
                 self.request(request)?;
             }
-            self.read_notes()?;
-            self.reap()?;
+            let child = self.signals.take_child();
+            // A coordinator sends its notes before it dies.
+            if child || self.noted {
+                self.read_notes()?;
+            }
+            if child {
+                self.reap()?;
+            }
             self.watch_adopted()?;
             let now = now();
             if self.engine.wakeup().is_some_and(|at| at <= now.mono) {
@@ -366,10 +376,16 @@ impl<'a> Shell<'a> {
             let leftovers = live.leftovers;
             live.offset = self.reader.offset();
             match next {
-                Ok(Next::Record(RunnerCkpt::ProcessStatus(status))) => {
-                    self.tell(Event::Recorded { status, leftovers })?;
+                Ok(Next::Record(record)) => {
+                    // What follows comes with a note of its own.
+                    let drained = self.reader.is_drained();
+                    if let RunnerCkpt::ProcessStatus(status) = record {
+                        self.tell(Event::Recorded { status, leftovers })?;
+                    }
+                    if drained {
+                        return Ok(());
+                    }
                 }
-                Ok(Next::Record(_)) => {}
                 Ok(Next::End | Next::Torn(_)) => return Ok(()),
                 Err(error) => {
                     let name = self.engine.name(live.process);
@@ -388,8 +404,6 @@ impl<'a> Shell<'a> {
                         self.syncing = None;
                     }
                     if let Some(slot) = self.by_pid.get(&pid).copied() {
-                        // It wrote its notes before it died.
-                        self.read_notes()?;
                         let reason = match code {
                             0 => "its coordinator gave up before bash was started".to_owned(),
                             code if code < 0 => {
@@ -422,11 +436,17 @@ impl<'a> Shell<'a> {
     }
 
     fn coordinator_gone(&mut self, slot: u32, reason: String) -> Result<(), RunError> {
-        self.read_records(slot)?;
         let Some(Some(live)) = self.slots.get(slot as usize) else { return Ok(()) };
         let process = live.process;
-        let is_current = self.current.get(&process) == Some(&slot);
-        if is_current {
+        let is_live = |shell: &Self| {
+            shell.current.get(&process) == Some(&slot)
+                && shell.engine.last_run(process).state.is_some_and(Run::is_forked)
+        };
+        if is_live(self) {
+            // It was killed, or is not our child and cannot send notes.
+            self.read_records(slot)?;
+        }
+        if is_live(self) {
             self.tell(Event::CoordinatorGone { process, reason })?;
         }
         if let Some(live) = self.slots.get_mut(slot as usize).and_then(Option::take) {
@@ -539,8 +559,14 @@ impl<'a> Shell<'a> {
             tv_sec: timeout.as_secs().cast_signed(),
             tv_nsec: timeout.subsec_nanos().into(),
         });
-        // Interrupted by a signal: the loop looks at everything anyway.
-        let _ = rustix::event::poll(&mut fds, timeout.as_ref());
+        // Interrupted by a signal: its flag is set.
+        let polled = rustix::event::poll(&mut fds, timeout.as_ref());
+        let is_ready = |i: usize| polled.is_ok() && !fds[i].revents().is_empty();
+        let (signalled, noted) = (is_ready(0), is_ready(1));
+        self.noted = noted;
+        if signalled {
+            self.signals.drain();
+        }
     }
 
     // ---- effects become the world ----
@@ -684,6 +710,7 @@ impl<'a> Shell<'a> {
             program: &program,
             environment: &self.environment,
             open_files: self.open_files,
+            heap: self.heap,
         });
         match forked {
             Ok(forked) => {
@@ -712,12 +739,11 @@ impl<'a> Shell<'a> {
     /// The stream of a process's coordinators, locked, and where its next record will be; `None` if
     /// somebody else holds the lock.
     fn open_coordinator_stream(&self, name: &str) -> Result<Option<(File, u64)>, files::FileError> {
-        let file = self.files.open_stream(name)?;
+        let (file, size) = self.files.open_stream(name)?;
         let path = || self.files.stream_path(name);
         if !files::try_lock(&file).map_err(|error| failed("lock", path())(error))? {
             return Ok(None);
         }
-        let size = file.metadata().map_err(|error| failed("stat", path())(error))?.len();
         if size == 0 {
             return Ok(Some((file, 0)));
         }
@@ -739,13 +765,14 @@ impl<'a> Shell<'a> {
     fn go(&mut self, process: u32) -> Result<(), RunError> {
         use std::io::Write;
         let Some((slot, forked)) = self.waiting_for_go.take() else { return Ok(()) };
-        if let Some(Some(live)) = self.slots.get(slot as usize)
-            && let Err(error) = (&live.stream).write_all(&self.forked_frame)
-        {
-            // Without the go byte the coordinator exits, and the run is lost.
-            let name = self.engine.name(process);
-            log!(Level::Error, "cannot record the fork of Process({name}): {error}");
-            return Ok(());
+        if let Some(Some(live)) = self.slots.get_mut(slot as usize) {
+            if let Err(error) = (&live.stream).write_all(&self.forked_frame) {
+                // Without the go byte the coordinator exits, and the run is lost.
+                let name = self.engine.name(process);
+                log!(Level::Error, "cannot record the fork of Process({name}): {error}");
+                return Ok(());
+            }
+            live.offset += self.forked_frame.len() as u64;
         }
         self.commit()?;
         forked.go();

@@ -33,6 +33,7 @@ const REQUESTS: &[(i32, Request, bool)] = &[
 pub struct Signals {
     wake: OwnedFd,
     flags: Vec<(Arc<AtomicBool>, Request)>,
+    child: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -53,8 +54,11 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, write.try_clone()?)?;
             flags.push((flag, request));
         }
+        // The first look at children is for those that died before we could be told.
+        let child = Arc::new(AtomicBool::new(true));
+        signal_hook::flag::register(SIGCHLD, Arc::clone(&child))?;
         signal_hook::low_level::pipe::register(SIGCHLD, write)?;
-        Ok(Signals { wake, flags })
+        Ok(Signals { wake, flags, child })
     }
 
     /// Readable when a signal has arrived.
@@ -62,10 +66,19 @@ impl Signals {
         &self.wake
     }
 
+    /// Empties the pipe that wakes. Call it when that is readable, before the calls below.
+    pub fn drain(&self) {
+        let mut buffer = [0; 256];
+        while matches!(rustix::io::read(&self.wake, &mut buffer), Ok(n) if n == buffer.len()) {}
+    }
+
+    /// Has a child changed its state since the last call?
+    pub fn take_child(&self) -> bool {
+        self.child.swap(false, Ordering::SeqCst)
+    }
+
     /// Takes what was asked since the last call.
     pub fn take(&self) -> Vec<Request> {
-        let mut buffer = [0; 256];
-        while matches!(rustix::io::read(&self.wake, &mut buffer), Ok(n) if n > 0) {}
         self.flags
             .iter()
             .filter(|(flag, _)| flag.swap(false, Ordering::SeqCst))

@@ -101,6 +101,8 @@ pub struct Reader {
     /// Offset of the first byte in `buffer`.
     buffered_at: u64,
     chunk: usize,
+    /// Did the last read bring less than was asked for?
+    ended: bool,
 }
 
 impl Default for Reader {
@@ -112,7 +114,7 @@ impl Default for Reader {
 impl Reader {
     /// A reader at the start of a stream.
     pub fn new() -> Reader {
-        Reader { offset: 0, buffer: Vec::new(), buffered_at: 0, chunk: CHUNK }
+        Reader { offset: 0, buffer: Vec::new(), buffered_at: 0, chunk: CHUNK, ended: false }
     }
 
     /// A reader that will be pointed at the newest records of many streams.
@@ -125,6 +127,13 @@ impl Reader {
         self.offset = offset;
         self.buffered_at = offset;
         self.buffer.clear();
+        self.ended = false;
+    }
+
+    /// Has everything been returned that was there at the last look? Saves a reader that is told
+    /// of every record another look.
+    pub fn is_drained(&self) -> bool {
+        self.ended && self.available().is_empty()
     }
 
     /// Where the next record starts, in bytes from the start of the stream.
@@ -151,7 +160,9 @@ impl Reader {
             self.buffer.resize(filled + self.chunk, 0);
             let n = source.read_at(&mut self.buffer[filled..], self.buffered_at + filled as u64);
             self.buffer.truncate(filled + n.as_ref().map_or(0, |n| *n));
-            if n? == 0 {
+            let n = n?;
+            self.ended = n < self.chunk;
+            if n == 0 {
                 break;
             }
         }

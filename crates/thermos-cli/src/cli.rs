@@ -7,6 +7,39 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Template of the help of one command, in the original's order.
 const HELP: &str = "{about}\n\n    {usage-heading} {usage}\n\n{all-args}{after-help}";
 
+const SEARCH_HELP: &str = "\
+Tasks are looked for below /var/run/thermos, --root, your own state directory
+(~/.local/state/thermos/root), and in the executors' sandboxes below /var/lib/mesos
+and --mesos-root. Regular expressions are matched at the start of task ids.
+";
+
+const RUN_HELP: &str = "\
+Records are kept in --root [default: /var/run/thermos for root, for others
+~/.local/state/thermos/root]. The default sandbox is /var/lib/thermos/sandbox for root,
+for others ~/.local/state/thermos/sandbox/TASK_ID. The log goes to standard error, the
+outcome to standard output; the exit code tells it too (`thermos help exit-codes`).
+^C ends the task with its grace period, a second ^C at once.
+";
+
+const SIMPLERUN_HELP: &str = "\
+The first word that is no option starts the command line. The sandbox is a new
+temporary directory. Records are kept as by `thermos run`.
+";
+
+const TAIL_HELP: &str = "\
+Prints the end of the log of the newest run. If the process runs, goes on until it ends.
+";
+
+const KILL_HELP: &str = "\
+Regular expressions may be used to match multiple tasks; each must match a whole task id.
+Everything that belongs to a task is killed at once, without grace and without its
+finalizing processes. With --graceful its runner is asked to end it as it should end.
+";
+
+const INSPECT_HELP: &str = "\
+References that nothing is bound to stay as they are.
+";
+
 /// `thermos`.
 #[derive(Debug, Parser)]
 #[command(name = "thermos", version, disable_help_subcommand = true, args_override_self = true)]
@@ -23,11 +56,10 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Global {
-    /// Checkpoint root: where `run`, `simplerun` and `demo` keep their records. The other commands
-    /// search it in addition to the default ones
+    /// Where records are kept, or also searched
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) root: Option<PathBuf>,
-    /// Work directory of a Mesos agent, searched for tasks in addition to /var/lib/mesos
+    /// Work directory of a Mesos agent, also searched
     #[arg(long = "mesos-root", global = true, value_name = "PATH")]
     pub(crate) mesos_root: Option<PathBuf>,
 }
@@ -36,29 +68,40 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Get the status of task(s).
-    #[command(help_template = HELP, override_usage = "thermos status [options] [task_name(s) or task_regexp(s)]")]
+    #[command(help_template = HELP)]
+    #[command(override_usage = "thermos status [options] [task_name(s) or task_regexp(s)]")]
+    #[command(after_help = SEARCH_HELP)]
     Status(Status),
     /// Run a thermos task.
     #[command(help_template = HELP, override_usage = "thermos run [options] config")]
+    #[command(after_help = RUN_HELP)]
     Run(Run),
     /// Get help about a specific command.
     #[command(help_template = HELP, override_usage = "thermos help [command, or exit-codes]")]
     Help(Help),
     /// Replay a thermos checkpoint.
-    #[command(help_template = HELP, override_usage = "thermos read [options] checkpoint_filename")]
+    #[command(help_template = HELP)]
+    #[command(override_usage = "thermos read [options] checkpoint_filename")]
     Read(Read),
     /// Inspect a thermos config and display the evaluated task
-    #[command(help_template = HELP, override_usage = "thermos inspect [options] config")]
+    #[command(help_template = HELP)]
+    #[command(after_help = INSPECT_HELP)]
+    #[command(override_usage = "thermos inspect [options] config")]
     Inspect(Inspect),
     /// Run a simple command line as a thermos task.
-    #[command(help_template = HELP, override_usage = "thermos simplerun [options] [--] commandline")]
+    #[command(help_template = HELP)]
+    #[command(override_usage = "thermos simplerun [options] [--] commandline")]
+    #[command(after_help = SIMPLERUN_HELP)]
     Simplerun(Simplerun),
     /// Tail the logs of a task process.
-    #[command(help_template = HELP, override_usage = "thermos tail [options] task_name [process_name]")]
+    #[command(help_template = HELP)]
+    #[command(override_usage = "thermos tail [options] task_name [process_name]")]
+    #[command(after_help = TAIL_HELP)]
     Tail(Tail),
     /// Kill task(s)
-    #[command(help_template = HELP, override_usage = "thermos kill [options] task_id1 [task_id2 ...]")]
-    #[command(after_help = "Regular expressions may be used to match multiple tasks. Each must match a whole task id.\n")]
+    #[command(help_template = HELP)]
+    #[command(override_usage = "thermos kill [options] task_id1 [task_id2 ...]")]
+    #[command(after_help = KILL_HELP)]
     Kill(Kill),
     /// Run a demonstration task and explain it.
     #[command(help_template = HELP, override_usage = "thermos demo [options]")]
@@ -108,8 +151,7 @@ pub(crate) struct Run {
     /// Id of the task [default: its name and the time]
     #[arg(long = "task_id", value_name = "ID")]
     pub(crate) task_id: Option<String>,
-    /// Directory that the processes run in [default: /var/lib/thermos/sandbox for root, a directory
-    /// per task in ~/.local/state/thermos/sandbox for others]
+    /// Directory that the processes run in
     #[arg(long, value_name = "PATH")]
     pub(crate) sandbox: Option<PathBuf>,
     /// Detach, and run the task in the background
@@ -232,8 +274,7 @@ pub(crate) struct Tail {
 /// `thermos kill`.
 #[derive(Debug, Args)]
 pub(crate) struct Kill {
-    /// Ask the runner to end the task (SIGTERM, grace, finalizing processes) and wait for its end,
-    /// instead of killing everything at once
+    /// Ask the runner to end the task, and wait for its end
     #[arg(long)]
     pub(crate) graceful: bool,
     /// With --graceful: how long to wait [default: without limit]
@@ -253,8 +294,7 @@ pub(crate) struct Kill {
 /// `thermos demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Directory that the processes run in [default: a directory per task in
-    /// ~/.local/state/thermos/sandbox]
+    /// Directory that the processes run in
     #[arg(long, value_name = "PATH")]
     pub(crate) sandbox: Option<PathBuf>,
     /// Print the task instead of running it
@@ -268,4 +308,21 @@ pub(crate) struct Help {
     /// A command, or `exit-codes`
     #[arg(value_name = "command", hide = true)]
     pub(crate) topics: Vec<String>,
+}
+
+impl Command {
+    /// The word that it is called by.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Status(_) => "status",
+            Command::Run(_) => "run",
+            Command::Help(_) => "help",
+            Command::Read(_) => "read",
+            Command::Inspect(_) => "inspect",
+            Command::Simplerun(_) => "simplerun",
+            Command::Tail(_) => "tail",
+            Command::Kill(_) => "kill",
+            Command::Demo(_) => "demo",
+        }
+    }
 }

@@ -24,8 +24,13 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<bool> {
 
 /// Says something on standard error.
 pub(crate) fn warn(message: &str) {
+    warn_plain(&format!("thermos: {message}"));
+}
+
+/// The same, without saying who says it.
+pub(crate) fn warn_plain(message: &str) {
     // Nothing can be done about a standard error that is gone.
-    let _ = writeln!(io::stderr(), "thermos: {message}");
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// A name or path on one line, without anything that a terminal would obey: ids, names and paths
@@ -34,7 +39,9 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     if text.chars().any(char::is_control) {
         Cow::Owned(
             text.chars()
-                .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+                .map(
+                    |c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() },
+                )
                 .collect(),
         )
     } else {

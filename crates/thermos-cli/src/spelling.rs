@@ -46,6 +46,7 @@ fn find<'a>(options: &'a [Arg], word: &str) -> Option<(&'a Arg, Option<String>)>
         && let Some(arg) = options.iter().find(|arg| arg.get_short() == Some(first))
     {
         let attached = &body[first.len_utf8()..];
+        let attached = attached.strip_prefix('=').unwrap_or(attached);
         return match (takes_value(arg), attached.is_empty()) {
             (_, true) => Some((arg, None)),
             (true, false) => Some((arg, Some(attached.to_owned()))),
@@ -145,13 +146,16 @@ mod tests {
     #[case("-root /r status x", "status --root=/r x")]
     #[case("--verbosity 3 status x", "status --verbosity=3 x")]
     #[case("status x --mesos_root /m", "status x --mesos-root=/m")]
-    #[case("run --task-id=1 -P http:80 -Padmin:81 f", "run --task_id=1 --port=http:80 --port=admin:81 f")]
+    #[case(
+        "run --task-id=1 -P http:80 -Padmin:81 f",
+        "run --task_id=1 --port=http:80 --port=admin:81 f"
+    )]
     #[case("run -task_id 1 f", "run --task_id=1 f")]
     #[case("run --task_i=1 f", "run --task_id=1 f")]
     #[case("run -E a=-b -E c=--d f", "run --environment=a=-b --environment=c=--d f")]
     #[case("run --environment a=b f", "run --environment=a=b f")]
     #[case("run --enable-chroot=true --daemon=false f", "run --enable_chroot f")]
-    #[case("tail -n5 -n 6 -n=7 id", "tail --lines=5 --lines=6 --lines==7 id")]
+    #[case("tail -n5 -n 6 -n=7 id", "tail --lines=5 --lines=6 --lines=7 id")]
     #[case("simplerun -E a=b echo -n --root x", "simplerun --environment=a=b -- echo -n --root x")]
     #[case("simplerun -- echo -- x", "simplerun -- echo -- x")]
     #[case("simplerun echo -- x", "simplerun -- echo -- x")]

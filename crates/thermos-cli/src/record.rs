@@ -1,0 +1,68 @@
+//! A task's record on disk: its runner stream, folded.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use aurora_api::thermos::{ProcessStatus, RunnerHeader};
+use thermos_runner::files;
+use thermos_runner::state::Run;
+use thermos_runner::users;
+use thermos_runner::view::{View, ViewError};
+
+use crate::walk;
+
+/// A runner stream, open for reading.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// The stream.
+    pub(crate) file: File,
+    /// Where it is, for messages.
+    pub(crate) path: PathBuf,
+    /// Uid of its owner.
+    pub(crate) owner: u32,
+    /// What it says.
+    pub(crate) view: Result<View, ViewError>,
+}
+
+impl Record {
+    /// Reads the record of a task, without making or changing anything.
+    pub(crate) fn open(root: &Path, task_id: &str) -> io::Result<Record> {
+        if files::bad_file_name(task_id).is_some() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let file = walk::regular(root, &["checkpoints", task_id, "runner"])?;
+        let path = root.join("checkpoints").join(task_id).join("runner");
+        let owner = file.metadata()?.uid();
+        let view = View::read(&file);
+        Ok(Record { file, path, owner, view })
+    }
+}
+
+/// The name of a user, or `uid:N`.
+pub(crate) fn owner_name(uid: u32) -> String {
+    match users::by_uid(&users::System, uid) {
+        Ok(Some(user)) => user.name,
+        Ok(None) | Err(_) => format!("uid:{uid}"),
+    }
+}
+
+/// Where the logs of a task are.
+pub(crate) fn log_directory(header: &RunnerHeader) -> Option<String> {
+    match (&header.log_dir, &header.sandbox) {
+        (Some(log_dir), _) => Some(log_dir.clone()),
+        (None, Some(sandbox)) => Some(format!("{}/.logs", sandbox.trim_end_matches('/'))),
+        (None, None) => None,
+    }
+}
+
+/// The state of a run, by name.
+pub(crate) fn state_name(run: &ProcessStatus) -> &'static str {
+    state_of(run).map_or("UNKNOWN", Run::name)
+}
+
+/// The state of a run.
+pub(crate) fn state_of(run: &ProcessStatus) -> Option<Run> {
+    run.state.and_then(Run::from_wire)
+}

@@ -1,0 +1,143 @@
+//! `thermos status`: the tasks on this machine.
+
+use std::fmt::Write;
+use std::io;
+
+use thermos_runner::state::Stage;
+use thermos_runner::view::View;
+
+use crate::cli::{Global, Only, Status};
+use crate::document::{self, ListedTask, StatusDocument, TaskRecord};
+use crate::exit::Code;
+use crate::failure::{Failure, Outcome};
+use crate::output::{emit, shown};
+use crate::record::{Record, owner_name, state_name};
+use crate::roots::{self, Found, Patterns};
+use crate::time;
+
+/// Runs the command.
+pub(crate) fn run(global: &Global, options: &Status) -> Outcome {
+    let patterns = Patterns::new(&options.patterns, false)?;
+    let mut tasks = roots::tasks(&roots::search(global));
+    tasks.retain(|task| options.patterns.is_empty() || patterns.match_any(&task.id));
+    match options.only {
+        Some(Only::Active) => tasks.retain(|task| !task.finished),
+        Some(Only::Finished) => tasks.retain(|task| task.finished),
+        None => {}
+    }
+    let found = !tasks.is_empty();
+    if options.json {
+        let tasks = tasks.iter().map(|task| listed(task, Record::open(&task.root, &task.id)));
+        let document = StatusDocument { schema: document::VERSION, tasks: tasks.collect() };
+        emit(&to_json(&document)?)?;
+    } else if found {
+        for (title, finished) in [("Active tasks:", false), ("Finished tasks:", true)] {
+            let mut text = String::new();
+            for task in tasks.iter().filter(|task| task.finished == finished) {
+                let record = Record::open(&task.root, &task.id);
+                // Writing to a string cannot fail.
+                let _ = line(&task.id, &record, options.verbosity, &mut text);
+            }
+            if !text.is_empty() {
+                emit(&format!("{title}\n{text}\n"))?;
+            }
+        }
+    } else {
+        emit("No tasks found.\n")?;
+    }
+    Ok(if found { Code::Success } else { Code::NotFound })
+}
+
+/// A document on several lines.
+pub(crate) fn to_json(document: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(document)
+        .map(|text| text + "\n")
+        .map_err(|error| Failure::system("write JSON", error))
+}
+
+fn listed(task: &Found, record: io::Result<Record>) -> ListedTask {
+    let (owner, error, record) = match record {
+        Err(error) => (None, Some(format!("cannot read the checkpoint stream: {error}")), None),
+        Ok(record) => match record.view {
+            Ok(view) => (Some(owner_name(record.owner)), None, Some(TaskRecord::of(&view))),
+            Err(error) => (Some(owner_name(record.owner)), Some(error.to_string()), None),
+        },
+    };
+    ListedTask {
+        task_id: task.id.clone(),
+        root: task.root.display().to_string(),
+        finished: task.finished,
+        owner,
+        error,
+        task: record,
+    }
+}
+
+/// One task in the list.
+fn line(
+    id: &str,
+    record: &io::Result<Record>,
+    verbosity: u8,
+    out: &mut String,
+) -> std::fmt::Result {
+    let id = shown(id);
+    let record = match record {
+        Ok(record) => record,
+        Err(error) => {
+            return writeln!(out, "  {id:<20} - cannot read its checkpoint stream: {error}");
+        }
+    };
+    write!(out, "  {id:<20} [owner: {:>8}]", shown(&owner_name(record.owner)))?;
+    match &record.view {
+        Ok(view) if view.header.is_some() && !view.statuses.is_empty() => {
+            details(view, verbosity, out)
+        }
+        Ok(_) => writeln!(out, " - checkpoint stream CORRUPT or outdated format"),
+        Err(error) => {
+            writeln!(out, " - checkpoint stream CORRUPT or outdated format ({error})")
+        }
+    }
+}
+
+fn details(view: &View, verbosity: u8, out: &mut String) -> std::fmt::Result {
+    let header = view.header.clone().unwrap_or_default();
+    if verbosity >= 1 {
+        let start = header.launch_time_ms.map(time::local).unwrap_or_default();
+        let state = view.stage().map_or("UNKNOWN", Stage::name);
+        write!(out, "  state: {state:>8} start: {start:>25}")?;
+    }
+    writeln!(out)?;
+    if verbosity >= 2 {
+        let ports: Vec<String> = header
+            .ports
+            .iter()
+            .flatten()
+            .map(|(name, port)| format!("{} -> {port}", shown(name)))
+            .collect();
+        let ports = if ports.is_empty() { "None".to_owned() } else { ports.join(" ") };
+        writeln!(
+            out,
+            "    user: {} ports: {ports}",
+            shown(header.user.as_deref().unwrap_or("None"))
+        )?;
+        writeln!(out, "    sandbox: {}", shown(header.sandbox.as_deref().unwrap_or("None")))?;
+    }
+    if verbosity >= 3 {
+        writeln!(out, "    process table:")?;
+        for (name, runs) in &view.processes {
+            let Some(last) = runs.last() else { continue };
+            writeln!(
+                out,
+                "      - {} runs: {} last: pid={}, rc={}, finish:{}, state:{}",
+                shown(name),
+                runs.len(),
+                last.pid.map_or("None".to_owned(), |pid| pid.to_string()),
+                last.return_code.map(|code| code.to_string()).unwrap_or_default(),
+                last.stop_time.map_or("None".to_owned(), |stop| time::local_seconds(stop.0)),
+                state_name(last)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
