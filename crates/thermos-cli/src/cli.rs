@@ -57,10 +57,10 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Global {
     /// Where records are kept, or also searched
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", display_order = 100)]
     pub(crate) root: Option<PathBuf>,
     /// Work directory of a Mesos agent, also searched
-    #[arg(long = "mesos-root", global = true, value_name = "PATH")]
+    #[arg(long = "mesos-root", global = true, value_name = "PATH", display_order = 101)]
     pub(crate) mesos_root: Option<PathBuf>,
 }
 
@@ -68,18 +68,22 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Get the status of task(s).
+    #[command(about = "Get the status of task(s).")]
     #[command(help_template = HELP)]
     #[command(override_usage = "thermos status [options] [task_name(s) or task_regexp(s)]")]
     #[command(after_help = SEARCH_HELP)]
     Status(Status),
     /// Run a thermos task.
+    #[command(about = "Run a thermos task.")]
     #[command(help_template = HELP, override_usage = "thermos run [options] config")]
     #[command(after_help = RUN_HELP)]
     Run(Run),
     /// Get help about a specific command.
+    #[command(about = "Get help about a specific command.")]
     #[command(help_template = HELP, override_usage = "thermos help [command, or exit-codes]")]
     Help(Help),
     /// Replay a thermos checkpoint.
+    #[command(about = "Replay a thermos checkpoint.")]
     #[command(help_template = HELP)]
     #[command(override_usage = "thermos read [options] checkpoint_filename")]
     Read(Read),
@@ -89,11 +93,13 @@ pub(crate) enum Command {
     #[command(override_usage = "thermos inspect [options] config")]
     Inspect(Inspect),
     /// Run a simple command line as a thermos task.
+    #[command(about = "Run a simple command line as a thermos task.")]
     #[command(help_template = HELP)]
     #[command(override_usage = "thermos simplerun [options] [--] commandline")]
     #[command(after_help = SIMPLERUN_HELP)]
     Simplerun(Simplerun),
     /// Tail the logs of a task process.
+    #[command(about = "Tail the logs of a task process.")]
     #[command(help_template = HELP)]
     #[command(override_usage = "thermos tail [options] task_name [process_name]")]
     #[command(after_help = TAIL_HELP)]
@@ -104,6 +110,7 @@ pub(crate) enum Command {
     #[command(after_help = KILL_HELP)]
     Kill(Kill),
     /// Run a demonstration task and explain it.
+    #[command(about = "Run a demonstration task and explain it.")]
     #[command(help_template = HELP, override_usage = "thermos demo [options]")]
     Demo(Demo),
 }

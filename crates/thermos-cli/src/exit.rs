@@ -68,7 +68,7 @@ impl Code {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Code::Success => "it worked; a task that was run ended as SUCCESS",
-            Code::NotFound => "no such task, process or log",
+            Code::NotFound => "no such task, process or log, or not just one",
             Code::Usage => "wrong options or arguments, or a file named there cannot be read",
             Code::Failed => "the task was run and ended as FAILED",
             Code::Killed => "the task was run and ended as KILLED",

@@ -44,7 +44,7 @@ pub(crate) fn overview() -> String {
         text,
         "\nOptions:\n{}\n\n`thermos help COMMAND` describes a command, `thermos help {EXIT_CODES}` the \
          exit codes.\nNew here? Try `thermos demo`.\n",
-        app.render_help()
+        app.render_help().to_string().trim_end()
     );
     text
 }

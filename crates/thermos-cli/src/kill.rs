@@ -95,6 +95,7 @@ fn end_gracefully(
         );
     }
     let (mut view, mut reader) = (View::default(), Reader::new());
+    let mut abandoned = false;
     loop {
         loop {
             match reader.next(&record.file) {
@@ -104,7 +105,11 @@ fn end_gracefully(
             }
         }
         if view.stage().is_some_and(Stage::is_terminal) {
+            await_retirement(root, task_id);
             return Ok(());
+        }
+        if abandoned {
+            return Err("its runner died; without --graceful the rest is killed".to_owned());
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -112,11 +117,20 @@ fn end_gracefully(
                 "it was asked to end and goes on after the time given by --timeout".to_owned()
             );
         }
-        // Nobody will record the end any more if the runner dies.
-        if view.stage().is_some() && is_abandoned(root, task_id) {
-            return Err("its runner died; without --graceful the rest is killed".to_owned());
-        }
         watch.wait(left.map_or(PATIENCE, |left| left.min(PATIENCE)));
+        // Asked before the stream is read again: a runner that is gone now has recorded everything
+        // that it ever will.
+        abandoned = is_abandoned(root, task_id);
+    }
+}
+
+/// The runner moves the task's file right after it has recorded the end. Who is told that a task was
+/// killed should not find it among the active ones.
+fn await_retirement(root: &Path, task_id: &str) {
+    let active = root.join("tasks/active").join(task_id);
+    let deadline = Instant::now() + PATIENCE;
+    while active.symlink_metadata().is_ok() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

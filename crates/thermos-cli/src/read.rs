@@ -259,3 +259,62 @@ fn runner_header(header: &RunnerHeader) -> String {
         literal(&header.user),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aurora_api::thermos::{ProcessState, TaskState};
+    use thrift_wire::Double;
+
+    /// Recorded: `read --simple` of the original.
+    #[test]
+    fn records() {
+        let task = TaskStatus {
+            state: Some(TaskState::ACTIVE),
+            runner_uid: Some(0),
+            runner_pid: Some(28751),
+            timestamp_ms: Some(1_795_174_374_885),
+            ..TaskStatus::default()
+        };
+        assert_eq!(
+            repr(&RunnerCkpt::TaskStatus(task)),
+            "RunnerCkpt(task_status=TaskStatus(state=0, runner_uid=0, runner_pid=28751, \
+             timestamp_ms=1795174374885), process_status=None, runner_header=None)"
+        );
+        let header = RunnerHeader {
+            launch_time_ms: Some(1_795_174_374_765),
+            uid: Some(0),
+            task_id: Some("r3".to_owned()),
+            hostname: Some("vm".to_owned()),
+            sandbox: Some("/mnt/sb3".to_owned()),
+            log_dir: Some("/mnt/sb3/.logs".to_owned()),
+            ports: Some([("http".to_owned(), 99)].into()),
+            user: Some("root".to_owned()),
+            ..RunnerHeader::default()
+        };
+        assert_eq!(
+            repr(&RunnerCkpt::RunnerHeader(header)),
+            "RunnerCkpt(task_status=None, process_status=None, \
+             runner_header=RunnerHeader(launch_time_ms=1795174374765, uid=0, task_id=u'r3', \
+             hostname=u'vm', sandbox=u'/mnt/sb3', log_dir=u'/mnt/sb3/.logs', \
+             ports={u'http': 99}, user=u'root'))"
+        );
+        let mut process = ProcessStatus {
+            seq: Some(3),
+            process: Some("a".to_owned()),
+            return_code: Some(0),
+            state: Some(ProcessState::SUCCESS),
+            stop_time: Some(Double(1_795_174_375.094_033)),
+            ..ProcessStatus::default()
+        };
+        assert_eq!(
+            repr(&RunnerCkpt::ProcessStatus(process.clone())),
+            "RunnerCkpt(task_status=None, process_status=ProcessStatus(seq=3, process=u'a', \
+             start_time=None, coordinator_pid=None, pid=None, return_code=0, state=3, \
+             stop_time=1795174375.094033, fork_time=None), runner_header=None)"
+        );
+        process.reason = Some("it's over".to_owned());
+        let text = repr(&RunnerCkpt::ProcessStatus(process));
+        assert!(text.contains("fork_time=None, reason=u\"it's over\"), "), "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A task's record on disk: its runner stream, folded.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -40,11 +41,17 @@ impl Record {
     }
 }
 
-/// The name of a user, or `uid:N`.
-pub(crate) fn owner_name(uid: u32) -> String {
-    match users::by_uid(&users::System, uid) {
-        Ok(Some(user)) => user.name,
-        Ok(None) | Err(_) => format!("uid:{uid}"),
+/// Names of users; each is looked up once.
+#[derive(Debug, Default)]
+pub(crate) struct Owners(HashMap<u32, String>);
+
+impl Owners {
+    /// The name of a user, or `uid:N`.
+    pub(crate) fn name(&mut self, uid: u32) -> &str {
+        self.0.entry(uid).or_insert_with(|| match users::by_uid(&users::System, uid) {
+            Ok(Some(user)) => user.name,
+            Ok(None) | Err(_) => format!("uid:{uid}"),
+        })
     }
 }
 

@@ -1,12 +1,14 @@
 //! Where tasks are: checkpoint roots, and the tasks in them.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
 use crate::cli::Global;
 use crate::failure::Failure;
+use crate::output::warn;
 
 /// The checkpoint root of the original, always searched.
 const ROOT: &str = "/var/run/thermos";
@@ -125,7 +127,17 @@ pub(crate) fn tasks(roots: &[PathBuf]) -> Vec<Found> {
     let mut tasks = BTreeSet::new();
     for root in roots {
         for (list, finished) in [("active", false), ("finished", true)] {
-            let entries = std::fs::read_dir(root.join("tasks").join(list)).into_iter().flatten();
+            let directory = root.join("tasks").join(list);
+            let entries = match std::fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::NotFound {
+                        // Silence would say that there are no tasks.
+                        warn(&format!("cannot look into {}: {error}", directory.display()));
+                    }
+                    continue;
+                }
+            };
             for entry in entries.flatten() {
                 if let Ok(id) = entry.file_name().into_string() {
                     tasks.insert(Found { id, root: root.clone(), finished });

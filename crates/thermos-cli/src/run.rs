@@ -1,5 +1,6 @@
 //! `thermos run` and `thermos simplerun`: a task in this very process.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ use crate::config::{self, Source, Values};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 use crate::outcome::Summary;
-use crate::output::{emit, warn};
+use crate::output::{emit, shown, warn};
 use crate::record::Record;
 use crate::roots;
 
@@ -131,6 +132,14 @@ impl Job {
         };
         if self.daemon {
             emit("Daemonizing and starting runner.\n")?;
+            if !self.quiet {
+                // The last chance to say anything.
+                warn(&format!(
+                    "the task is {}, its sandbox {}",
+                    shown(&settings.task_id),
+                    settings.sandbox.display()
+                ));
+            }
             let null = Path::new("/dev/null");
             coordinator::daemonize(null, null, None)
                 .map_err(|error| Failure::system("detach", error))?;
@@ -216,7 +225,12 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 /// Makes a sandbox that the task's user can work in.
 fn temporary_directory(settings: &Settings) -> Result<tempfile::TempDir, Failure> {
     let failed = |error| Failure::system("make a temporary sandbox", error);
-    let directory = tempfile::Builder::new().prefix("thermos-").tempdir().map_err(failed)?;
+    let private = std::fs::Permissions::from_mode(0o700);
+    let directory = tempfile::Builder::new()
+        .prefix("thermos-")
+        .permissions(private)
+        .tempdir()
+        .map_err(failed)?;
     if settings.switch_user {
         let (uid, gid) = (settings.user.uid, settings.user.gid);
         std::os::unix::fs::chown(directory.path(), Some(uid), Some(gid)).map_err(failed)?;

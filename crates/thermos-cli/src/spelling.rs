@@ -87,6 +87,11 @@ pub(crate) fn rewrite(
             after.extend(arguments);
             break;
         }
+        if text.is_empty() && word.as_encoded_bytes().starts_with(b"-") {
+            // No text at all: the parser knows whether it may be a path.
+            if command.is_none() { &mut before } else { &mut after }.push(word);
+            continue;
+        }
         if !text.starts_with('-') || text == "-" {
             if command.is_none() {
                 if let Some(found) = app.find_subcommand(text) {
@@ -133,6 +138,14 @@ mod tests {
     use crate::cli::Cli;
     use clap::CommandFactory;
     use rstest::rstest;
+
+    #[test]
+    fn paths_need_not_be_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let root = OsString::from_vec(b"--root=/\xff".to_vec());
+        let words = rewrite(&Cli::command(), ["status".into(), root.clone()]);
+        assert_eq!(words, [OsString::from("status"), root]);
+    }
 
     fn rewritten(line: &str) -> String {
         let words = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from);

@@ -11,7 +11,7 @@ use crate::document::{self, ListedTask, StatusDocument, TaskRecord};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 use crate::output::{emit, shown};
-use crate::record::{Record, owner_name, state_name};
+use crate::record::{Owners, Record, state_name};
 use crate::roots::{self, Found, Patterns};
 use crate::time;
 
@@ -26,8 +26,10 @@ pub(crate) fn run(global: &Global, options: &Status) -> Outcome {
         None => {}
     }
     let found = !tasks.is_empty();
+    let mut owners = Owners::default();
     if options.json {
-        let tasks = tasks.iter().map(|task| listed(task, Record::open(&task.root, &task.id)));
+        let tasks =
+            tasks.iter().map(|task| listed(task, Record::open(&task.root, &task.id), &mut owners));
         let document = StatusDocument { schema: document::VERSION, tasks: tasks.collect() };
         emit(&to_json(&document)?)?;
     } else if found {
@@ -36,7 +38,7 @@ pub(crate) fn run(global: &Global, options: &Status) -> Outcome {
             for task in tasks.iter().filter(|task| task.finished == finished) {
                 let record = Record::open(&task.root, &task.id);
                 // Writing to a string cannot fail.
-                let _ = line(&task.id, &record, options.verbosity, &mut text);
+                let _ = line(&task.id, &record, &mut owners, options.verbosity, &mut text);
             }
             if !text.is_empty() {
                 emit(&format!("{title}\n{text}\n"))?;
@@ -55,13 +57,16 @@ pub(crate) fn to_json(document: &impl serde::Serialize) -> Result<String, Failur
         .map_err(|error| Failure::system("write JSON", error))
 }
 
-fn listed(task: &Found, record: io::Result<Record>) -> ListedTask {
+fn listed(task: &Found, record: io::Result<Record>, owners: &mut Owners) -> ListedTask {
     let (owner, error, record) = match record {
         Err(error) => (None, Some(format!("cannot read the checkpoint stream: {error}")), None),
-        Ok(record) => match record.view {
-            Ok(view) => (Some(owner_name(record.owner)), None, Some(TaskRecord::of(&view))),
-            Err(error) => (Some(owner_name(record.owner)), Some(error.to_string()), None),
-        },
+        Ok(record) => {
+            let owner = Some(owners.name(record.owner).to_owned());
+            match record.view {
+                Ok(view) => (owner, None, Some(TaskRecord::of(&view))),
+                Err(error) => (owner, Some(error.to_string()), None),
+            }
+        }
     };
     ListedTask {
         task_id: task.id.clone(),
@@ -77,6 +82,7 @@ fn listed(task: &Found, record: io::Result<Record>) -> ListedTask {
 fn line(
     id: &str,
     record: &io::Result<Record>,
+    owners: &mut Owners,
     verbosity: u8,
     out: &mut String,
 ) -> std::fmt::Result {
@@ -87,7 +93,7 @@ fn line(
             return writeln!(out, "  {id:<20} - cannot read its checkpoint stream: {error}");
         }
     };
-    write!(out, "  {id:<20} [owner: {:>8}]", shown(&owner_name(record.owner)))?;
+    write!(out, "  {id:<20} [owner: {:>8}]", shown(owners.name(record.owner)))?;
     match &record.view {
         Ok(view) if view.header.is_some() && !view.statuses.is_empty() => {
             details(view, verbosity, out)

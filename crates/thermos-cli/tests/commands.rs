@@ -1,4 +1,6 @@
 //! The program itself: every command, its exit codes, its messages.
+//!
+//! Commands also search this machine's own tasks: ids of tasks to be killed are unlikely there.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -184,76 +186,91 @@ fn daemon() {
     let home = Home::new();
     let task = home.file("task.json", SLEEP);
     // The end of the output is seen at once, although the task goes on.
-    home.with_root(&["run", "--sandbox=s", "--task_id=d", "--daemon", task.to_str().unwrap()])
-        .expect(0)
-        .says("Daemonizing and starting runner.\n");
+    home.with_root(&[
+        "run",
+        "--sandbox=s",
+        "--task_id=cli-test-d",
+        "--daemon",
+        task.to_str().unwrap(),
+    ])
+    .expect(0)
+    .says("Daemonizing and starting runner.\n");
     until("it is active", || {
-        home.with_root(&["status", "--only=active", "d"]).code == 0
+        home.with_root(&["status", "--only=active", "cli-test-d"]).code == 0
             && home.path("s/.logs/main/0/stdout").exists()
     });
-    home.with_root(&["kill", "--graceful", "d"]).expect(0).says("Killing d...done.\n");
-    home.with_root(&["status", "--only=active", "d"]).expect(1).says("No tasks found.\n");
-    home.with_root(&["status", "--only=finished", "--verbosity=1", "d"]).expect(0).says("KILLED");
+    home.with_root(&["kill", "--graceful", "cli-test-d"])
+        .expect(0)
+        .says("Killing cli-test-d...done.\n");
+    home.with_root(&["status", "--only=active", "cli-test-d"]).expect(1).says("No tasks found.\n");
+    home.with_root(&["status", "--only=finished", "--verbosity=1", "cli-test-d"])
+        .expect(0)
+        .says("KILLED");
 }
 
 #[test]
 fn kill() {
     let home = Home::new();
-    let ids = ["task-1", "task-10", "with space", "50%"];
+    let ids = ["cli-test-1", "cli-test-10", "cli-test with space", "cli-test-50%"];
     let children: Vec<_> = ids.iter().map(|id| home.start_task(id, SLEEP)).collect();
     home.with_root(&["kill", "nosuch"]).expect(1).says("No active tasks matched.\n");
-    home.with_root(&["kill", "task"]).expect(1).complains("--prefix");
-    let done = home.with_root(&["kill", "task-1"]).expect(0);
-    assert_eq!(done.out, "Killing task-1...done.\n");
-    home.with_root(&["kill", "task-1"]).expect(1);
-    home.with_root(&["status", "--verbosity=1", "task-10"]).expect(0).says("ACTIVE");
-    home.with_root(&["kill", "--prefix", "task"]).expect(0).says("Killing task-10...done.\n");
-    home.with_root(&["kill", "--lose", "with space", "50%"])
+    home.with_root(&["kill", "cli-test-"]).expect(1).complains("--prefix");
+    let done = home.with_root(&["kill", "cli-test-1"]).expect(0);
+    assert_eq!(done.out, "Killing cli-test-1...done.\n");
+    home.with_root(&["kill", "cli-test-1"]).expect(1);
+    home.with_root(&["status", "--verbosity=1", "cli-test-10"]).expect(0).says("ACTIVE");
+    home.with_root(&["kill", "--prefix", "cli-test-1"])
         .expect(0)
-        .says("Killing 50%...done.\nKilling with space...done.\n");
-    home.with_root(&["status", "--verbosity=1", "50%"]).expect(0).says("   LOST");
+        .says("Killing cli-test-10...done.\n");
+    home.with_root(&["kill", "--lose", "cli-test with space", "cli-test-50%"])
+        .expect(0)
+        .says("Killing cli-test with space...done.\nKilling cli-test-50%...done.\n");
+    home.with_root(&["status", "--verbosity=1", "cli-test-50%"]).expect(0).says("   LOST");
     for child in children {
         assert_eq!(finish(child).code, -1, "runners are killed");
     }
-    assert!(!home.log("task-1", "last", 0).exists(), "no finalizing processes");
+    assert!(!home.log("cli-test-1", "last", 0).exists(), "no finalizing processes");
 }
 
 #[test]
 fn graceful_kill() {
     let home = Home::new();
-    let child = home.start_task("polite", SLEEP);
-    home.with_root(&["kill", "--graceful", "polite"]).expect(0).says("Killing polite...done.\n");
+    let child = home.start_task("cli-test-polite", SLEEP);
+    home.with_root(&["kill", "--graceful", "cli-test-polite"])
+        .expect(0)
+        .says("Killing cli-test-polite...done.\n");
     finish(child).expect(4);
-    assert!(home.log("polite", "last", 0).exists(), "finalizing processes run");
+    assert!(home.log("cli-test-polite", "last", 0).exists(), "finalizing processes run");
 
     let stubborn = SLEEP.replace("exec sleep 60", "trap '' TERM; while :; do sleep 0.1; done");
-    let child = home.start_task("stubborn", &stubborn);
+    let child = home.start_task("cli-test-stubborn", &stubborn);
     until("it is deaf", || {
-        std::fs::read_to_string(home.log("stubborn", "main", 0)).is_ok_and(|log| log == "up\n")
+        std::fs::read_to_string(home.log("cli-test-stubborn", "main", 0))
+            .is_ok_and(|log| log == "up\n")
     });
     std::thread::sleep(Duration::from_millis(100));
-    home.with_root(&["kill", "--graceful", "--timeout=1", "stubborn"])
+    home.with_root(&["kill", "--graceful", "--timeout=1", "cli-test-stubborn"])
         .expect(11)
-        .says("Killing stubborn...failed.\n")
+        .says("Killing cli-test-stubborn...failed.\n")
         .complains("--timeout");
-    home.with_root(&["kill", "stubborn"]).expect(0);
+    home.with_root(&["kill", "cli-test-stubborn"]).expect(0);
     finish(child);
 }
 
 #[test]
 fn kill_goes_on_with_the_others() {
     let home = Home::new();
-    let child = home.start_task("good", SLEEP);
-    let broken = home.root().join("checkpoints/broken");
+    let child = home.start_task("cli-test-good", SLEEP);
+    let broken = home.root().join("checkpoints/cli-test-broken");
     std::fs::create_dir_all(&broken).unwrap();
     std::fs::write(broken.join("runner"), b"\0\0\0\x02xx\0\0\0\x02xx").unwrap();
-    std::fs::write(home.root().join("tasks/active/broken"), "{}").unwrap();
-    let done = home.with_root(&["kill", ".*"]).expect(11);
-    assert!(done.out.contains("Killing broken...failed.\n"), "{}", done.out);
-    assert!(done.out.contains("Killing good...done.\n"), "{}", done.out);
-    assert!(done.err.contains("cannot kill broken"), "{}", done.err);
+    std::fs::write(home.root().join("tasks/active/cli-test-broken"), "{}").unwrap();
+    let done = home.with_root(&["kill", "cli-test-(broken|good)"]).expect(11);
+    assert!(done.out.contains("Killing cli-test-broken...failed.\n"), "{}", done.out);
+    assert!(done.out.contains("Killing cli-test-good...done.\n"), "{}", done.out);
+    assert!(done.err.contains("cannot kill cli-test-broken"), "{}", done.err);
     finish(child);
-    home.with_root(&["status", "broken"]).expect(0).says("CORRUPT or outdated format");
+    home.with_root(&["status", "cli-test-broken"]).expect(0).says("CORRUPT or outdated format");
 }
 
 #[test]
@@ -290,11 +307,12 @@ fn tail_follows_until_the_end() {
 #[test]
 fn tail_ends_when_the_task_is_killed() {
     let home = Home::new();
-    let child = home.start_task("short", SLEEP);
-    home.with_root(&["tail", "--no-follow", "short", "main"]).expect(0).says("up\n");
-    let tail = home.start(&["tail", "--root", home.root().to_str().unwrap(), "short", "main"]);
+    let child = home.start_task("cli-test-short", SLEEP);
+    home.with_root(&["tail", "--no-follow", "cli-test-short", "main"]).expect(0).says("up\n");
+    let tail =
+        home.start(&["tail", "--root", home.root().to_str().unwrap(), "cli-test-short", "main"]);
     std::thread::sleep(Duration::from_millis(200));
-    home.with_root(&["kill", "short"]).expect(0);
+    home.with_root(&["kill", "cli-test-short"]).expect(0);
     finish(tail).expect(0);
     finish(child);
 }
@@ -303,10 +321,10 @@ fn tail_ends_when_the_task_is_killed() {
 #[test]
 fn tail_ends_when_nobody_is_left() {
     let home = Home::new();
-    let child = home.start_task("lonely", SLEEP);
-    let tail = home.start(&["tail", "--root", home.root().to_str().unwrap(), "lonely"]);
+    let child = home.start_task("cli-test-lonely", SLEEP);
+    let tail = home.start(&["tail", "--root", home.root().to_str().unwrap(), "cli-test-lonely"]);
     let coordinator = || {
-        let done = home.with_root(&["status", "--json", "lonely"]);
+        let done = home.with_root(&["status", "--json", "cli-test-lonely"]);
         let document: Value = serde_json::from_str(&done.out).unwrap();
         document["tasks"][0]["processes"][0]["runs"][0]["coordinator_pid"].as_i64()
     };
@@ -315,26 +333,26 @@ fn tail_ends_when_nobody_is_left() {
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     kill_process(coordinator, Signal::KILL).unwrap();
     finish(tail).expect(0);
-    home.with_root(&["kill", "--graceful", "lonely"]).expect(11).complains("no runner");
-    home.with_root(&["kill", "lonely"]).expect(0);
+    home.with_root(&["kill", "--graceful", "cli-test-lonely"]).expect(11).complains("no runner");
+    home.with_root(&["kill", "cli-test-lonely"]).expect(0);
     finish(child);
 }
 
 #[test]
 fn tail_trusts_no_links() {
     let home = Home::new();
-    let child = home.start_task("trap", SLEEP);
-    let log = home.log("trap", "main", 0);
+    let child = home.start_task("cli-test-trap", SLEEP);
+    let log = home.log("cli-test-trap", "main", 0);
     let secret = home.file("secret", "secret\n");
     std::fs::remove_file(&log).unwrap();
     symlink(&secret, &log).unwrap();
-    let done = home.with_root(&["tail", "trap"]).expect(12).complains("link");
+    let done = home.with_root(&["tail", "cli-test-trap"]).expect(12).complains("link");
     assert!(!done.out.contains("secret"));
-    let logs = home.path("sandbox/trap/.logs");
+    let logs = home.path("sandbox/cli-test-trap/.logs");
     std::fs::rename(&logs, home.path("elsewhere")).unwrap();
     symlink(home.path("elsewhere"), &logs).unwrap();
-    home.with_root(&["tail", "trap"]).expect(12).complains("link");
-    home.with_root(&["kill", "trap"]).expect(0);
+    home.with_root(&["tail", "cli-test-trap"]).expect(12).complains("link");
+    home.with_root(&["kill", "cli-test-trap"]).expect(0);
     finish(child);
 }
 
