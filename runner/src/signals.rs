@@ -34,6 +34,7 @@ pub struct Signals {
     wake: OwnedFd,
     flags: Vec<(Arc<AtomicBool>, Request)>,
     child: Arc<AtomicBool>,
+    observer: Option<fn(Request)>,
 }
 
 impl Signals {
@@ -58,7 +59,13 @@ impl Signals {
         let child = Arc::new(AtomicBool::new(true));
         signal_hook::flag::register(SIGCHLD, Arc::clone(&child))?;
         signal_hook::low_level::pipe::register(SIGCHLD, write)?;
-        Ok(Signals { wake, flags, child })
+        Ok(Signals { wake, flags, child, observer: None })
+    }
+
+    /// Has `observer` told of each request when it is taken.
+    #[must_use]
+    pub fn observed_by(self, observer: fn(Request)) -> Signals {
+        Signals { observer: Some(observer), ..self }
     }
 
     /// Readable when a signal has arrived.
@@ -83,6 +90,11 @@ impl Signals {
             .iter()
             .filter(|(flag, _)| flag.swap(false, Ordering::SeqCst))
             .map(|(_, request)| *request)
+            .inspect(|request| {
+                if let Some(observer) = self.observer {
+                    observer(*request);
+                }
+            })
             .collect()
     }
 }

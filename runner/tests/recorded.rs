@@ -1,5 +1,7 @@
 //! Streams that the original wrote, taken in by our reader and by our engine.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -53,6 +53,17 @@ impl Binaries {
     /// Those in the directory that `THERMOS_BIN` names. Without it, those in `release` beside this
     /// test's own profile, or else in `debug`.
     pub fn find() -> Binaries {
+        let [runner, thermos] = Binaries::named(["thermos_runner", "thermos"]);
+        Binaries { runner, thermos }
+    }
+
+    /// `thermos_runner` alone, from the same places.
+    pub fn runner() -> PathBuf {
+        let [runner] = Binaries::named(["thermos_runner"]);
+        runner
+    }
+
+    fn named<const N: usize>(names: [&str; N]) -> [PathBuf; N] {
         let test = env::current_exe().unwrap();
         // Tests are TARGET/PROFILE/deps/NAME-HASH.
         let target = test.ancestors().nth(3).unwrap();
@@ -60,15 +71,15 @@ impl Binaries {
             Some(dir) => vec![PathBuf::from(dir)],
             None => vec![target.join("release"), target.join("debug")],
         };
-        let all = |dir: &PathBuf| ["thermos_runner", "thermos"].map(|name| dir.join(name));
-        match places.iter().map(all).find(|files| files.iter().all(|file| file.is_file())) {
-            Some([runner, thermos]) => Binaries { runner, thermos },
-            None => panic!(
-                "there are no thermos_runner and thermos in any of {places:?}: build them with \
+        let all = |dir: &PathBuf| names.map(|name| dir.join(name));
+        let found = places.iter().map(all).find(|files| files.iter().all(|file| file.is_file()));
+        found.unwrap_or_else(|| {
+            panic!(
+                "no directory of {places:?} has all of {names:?}: build them with \
                  `cargo build --release -p thermos-runner` and `-p thermos-cli`, or name their \
                  directory in THERMOS_BIN"
-            ),
-        }
+            )
+        })
     }
 }
 
@@ -145,6 +156,42 @@ impl World {
             assert!(begun.elapsed() < limit, "still running after {limit:?}: {:#?}", left());
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until nothing is left of the tasks: no process, no open file of theirs in any process,
+    /// and no lock on a stream.
+    pub fn wait_until_clean(&self, limit: Duration) {
+        self.wait_until_empty(limit);
+        let begun = Instant::now();
+        loop {
+            let held: Vec<String> = self.open_files().into_iter().chain(self.locks()).collect();
+            if held.is_empty() {
+                return;
+            }
+            assert!(begun.elapsed() < limit, "still held after {limit:?}: {held:#?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The open files in this world, of any process.
+    fn open_files(&self) -> Vec<String> {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let fds = processes.filter_map(|entry| fs::read_dir(entry.path().join("fd")).ok());
+        let links = fds.flatten().flatten().map(|fd| fd.path());
+        let inside = |link: &PathBuf| {
+            fs::read_link(link).is_ok_and(|to| to.starts_with(self.path()) && to != self.path())
+        };
+        links.filter(inside).map(|link| format!("open: {}", link.display())).collect()
+    }
+
+    /// The checkpoint streams that somebody has locked.
+    fn locks(&self) -> Vec<String> {
+        let Ok(tasks) = fs::read_dir(self.root().join("checkpoints")) else { return Vec::new() };
+        let tasks = tasks.flatten().filter_map(|task| fs::read_dir(task.path()).ok());
+        let streams = tasks.flatten().flatten().filter(|it| it.file_type().unwrap().is_file());
+        let locked = |path: &PathBuf| File::open(path).is_ok_and(|file| file.try_lock().is_err());
+        let paths = streams.map(|stream| stream.path()).filter(locked);
+        paths.map(|path| format!("locked: {}", path.display())).collect()
     }
 
     /// Kills what is left, again until nothing is; says how many processes that were.
@@ -234,12 +281,27 @@ impl Runner {
     /// Starts the runner on a task given as JSON, in the world's sandbox and checkpoint root, with
     /// further arguments. To start another one on the same task, call this again.
     pub fn start(world: &World, task_id: &str, task_json: &str, args: &[&str]) -> Runner {
+        Runner::start_under(world, &[], task_id, task_json, args)
+    }
+
+    /// The same, started by another command that is given the runner and its arguments, such as
+    /// `nohup`. If that does not become the runner, [`Runner::pid`] and the like are about it.
+    pub fn start_under(
+        world: &World,
+        command: &[&str],
+        task_id: &str,
+        task_json: &str,
+        args: &[&str],
+    ) -> Runner {
         let json = world.path().join(format!("{task_id}.json"));
         fs::write(&json, task_json).unwrap();
         let output = world.path().join(format!("{task_id}.output"));
         let writer = File::options().create(true).append(true).open(&output).unwrap();
         let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
-        let child = Command::new(Binaries::find().runner)
+        let runner = Binaries::runner().into_os_string();
+        let mut words = command.iter().map(OsString::from).chain([runner]);
+        let child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(flag("thermos_json", &json))
             .arg(flag("sandbox", &world.sandbox()))
             .arg(flag("checkpoint_root", &world.root()))
@@ -253,6 +315,24 @@ impl Runner {
             .spawn()
             .unwrap();
         Runner { child, output, streams: world.streams(task_id) }
+    }
+
+    /// Runs a task to its end, which must come within half a minute, be one (exit code 0) and leave
+    /// nothing behind.
+    pub fn run(world: &World, task_id: &str, task_json: &str, args: &[&str]) -> Runner {
+        let mut runner = Runner::start(world, task_id, task_json, args);
+        runner.finish(world);
+        runner
+    }
+
+    /// Waits for the end of the task, which must come within half a minute, be one (exit code 0) and
+    /// leave nothing behind.
+    pub fn finish(&mut self, world: &World) {
+        let limit = Duration::from_secs(30);
+        let status = self.wait(limit);
+        let states = || stream::states(&self.records());
+        assert!(status.success(), "{status}: {}\n{:#?}", self.output(), states());
+        world.wait_until_clean(limit);
     }
 
     /// Its number.

@@ -22,7 +22,7 @@ pub enum Record {
     Task(TaskStatus),
 }
 
-/// A process record, without what only newer readers know.
+/// A process record, without what only readers of our own need.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct ProcessStatus {
@@ -35,6 +35,7 @@ pub struct ProcessStatus {
     pub return_code: Option<i64>,
     pub coordinator_pid: Option<i64>,
     pub fork_time: Option<f64>,
+    pub reason: Option<String>,
 }
 
 /// A task record.
@@ -85,6 +86,34 @@ pub fn states(records: &[Record]) -> Vec<String> {
     records.iter().map(line).collect()
 }
 
+/// The records of each run of a process, from WAITING on.
+pub fn runs(records: &[Record], process: &str) -> Vec<Vec<ProcessStatus>> {
+    let mut runs: Vec<Vec<ProcessStatus>> = Vec::new();
+    for record in records {
+        match record {
+            Record::Process(it) if it.process == process => match runs.last_mut() {
+                Some(run) if it.state != "WAITING" => run.push(it.clone()),
+                _ => runs.push(vec![it.clone()]),
+            },
+            _ => {}
+        }
+    }
+    runs
+}
+
+/// How each run of a process ended, or how far it has come.
+pub fn outcomes(records: &[Record], process: &str) -> Vec<&'static str> {
+    runs(records, process).iter().filter_map(|run| Some(run.last()?.state)).collect()
+}
+
+/// The last state of the task.
+pub fn task_state(records: &[Record]) -> Option<&'static str> {
+    records.iter().rev().find_map(|record| match record {
+        Record::Task(task) => Some(task.state),
+        _ => None,
+    })
+}
+
 impl Record {
     fn new(mut union: BTreeMap<i16, Value>) -> Option<Record> {
         let (id, Value::Struct(fields)) = union.pop_first()? else { return None };
@@ -114,6 +143,7 @@ impl Record {
                 return_code: integer(9),
                 coordinator_pid: integer(10),
                 fork_time: double(11),
+                reason: text(102),
             }),
             3 => Record::Task(TaskStatus {
                 state: state(&TASK_STATES, 1)?,

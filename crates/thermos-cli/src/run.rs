@@ -3,16 +3,16 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use aurora_schema::task::LoggerDestination;
 use signal_hook::consts::SIGINT;
 use thermos_runner::coordinator;
 use thermos_runner::engine::Level;
-use thermos_runner::launch::{self, Request};
+use thermos_runner::launch;
 use thermos_runner::logging;
 use thermos_runner::shell::{self, Settings};
-use thermos_runner::signals::Signals;
+use thermos_runner::signals::{Request, Signals};
 use thermos_runner::state::Stage;
 use thermos_runner::view::View;
 
@@ -146,14 +146,15 @@ impl Job {
             logging::to_stderr(None, false);
         }
         let signals = Signals::install()
-            .map_err(|error| Failure::system("install signal handlers", error))?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let _ = signal_hook::flag::register(SIGINT, Arc::clone(&interrupted));
+            .map_err(|error| Failure::system("install signal handlers", error))?
+            .observed_by(|request| {
+                if request == Request::Interrupt {
+                    // If nobody reads it, the task ends all the same.
+                    let _ = emit("Got keyboard interrupt, killing job!\n");
+                }
+            });
         let (task_id, root) = (settings.task_id.clone(), settings.root.clone());
         let ended = shell::run(settings, &signals);
-        if interrupted.load(Ordering::SeqCst) {
-            emit("Got keyboard interrupt, killing job!\n")?;
-        }
         // From here on ^C ends this program as usual. Failing to arrange that harms nobody.
         let _ = signal_hook::flag::register_conditional_default(
             SIGINT,
@@ -187,7 +188,7 @@ impl Job {
 
     /// Checks everything, and makes nothing.
     fn prepare(&self) -> Result<Settings, Failure> {
-        let request = Request {
+        let request = launch::Request {
             source: self.source.text.clone(),
             source_name: self.source.name.clone(),
             bindings: self.values.environment.clone(),

@@ -646,7 +646,7 @@ fn random_task() -> impl Strategy<Value = String> {
 fn mixed(name: &str, run: u32) -> Behaviour {
     let i = u32::from(name.as_bytes()[1] - b'0');
     match (i * 7 + run * 3) % 9 {
-        0 | 1 | 2 => DONE,
+        0..=2 => DONE,
         3 => FAIL,
         4 => Behaviour { after: Some(3 * SECOND), ..DONE },
         5 => Behaviour { code: -9, ..DONE },
