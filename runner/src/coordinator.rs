@@ -578,7 +578,13 @@ fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::proces
     for signal in 1..=64 {
         // SAFETY: sets a default disposition; what cannot be set is refused.
         unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null::<u8>(), 8)
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null::<u8>(),
+                8,
+            )
         };
     }
     let environment = &launch.environment;
@@ -782,9 +788,8 @@ impl Recorder {
 
     fn commit(&self, mut record: RecordBuffer, leftovers: bool) {
         // SAFETY: both descriptors are open for the whole life of a coordinator.
-        let (stream, notes) = unsafe {
-            (BorrowedFd::borrow_raw(self.stream), BorrowedFd::borrow_raw(self.notes))
-        };
+        let (stream, notes) =
+            unsafe { (BorrowedFd::borrow_raw(self.stream), BorrowedFd::borrow_raw(self.notes)) };
         // One write: readers of a growing stream see all of it or a torn tail that grows.
         let mut rest = record.finish();
         while !rest.is_empty() {
@@ -942,7 +947,10 @@ mod tests {
         let reason = Reason::new(Trouble { doing: EXECUTE, errno: Errno::NOENT }, &program);
         assert_eq!(reason.text(), b"failed to execute /bin/bash: no such file or directory");
         let long = Program::new(&"p".repeat(1000), &[]).unwrap();
-        assert_eq!(Reason::new(Trouble { doing: EXECUTE, errno: Errno::IO }, &long).text().len(), 256);
+        assert_eq!(
+            Reason::new(Trouble { doing: EXECUTE, errno: Errno::IO }, &long).text().len(),
+            256
+        );
     }
 
     #[test]

@@ -21,7 +21,8 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::coordinator::{
-    self, Environment, Forked, Heap, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program, Reaped,
+    self, Environment, Forked, Heap, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program,
+    Reaped,
 };
 use crate::engine::{Controller, Effect, Engine, Event, Level, Now};
 use crate::error::RunError;

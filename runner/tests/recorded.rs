@@ -71,10 +71,15 @@ fn every_recorded_stream_is_understood_by_the_reader() {
         let view = View::read(&fs::File::open(&path).unwrap())
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(view.stage().is_some(), "{case}");
-        assert_eq!(view.torn > 0, case == "recovery_torn_checkpoint" && {
-            // The copies taken before the cut are whole.
-            !path.to_string_lossy().contains("at_kill")
-        }, "{}", path.display());
+        assert_eq!(
+            view.torn > 0,
+            case == "recovery_torn_checkpoint" && {
+                // The copies taken before the cut are whole.
+                !path.to_string_lossy().contains("at_kill")
+            },
+            "{}",
+            path.display()
+        );
         for runs in view.processes.values() {
             for run in runs {
                 let state = Run::from_wire(run.state.unwrap()).unwrap();

@@ -1,0 +1,524 @@
+//! A runner that takes over a task whose stream holds anything: nothing panics; what the engine
+//! records fits what was replayed, by the tables and by the readers; a runner after it arrives at
+//! the same state; and the task can be ended.
+//!
+//! Input: kind (0: the bytes of a stream; 1: instructions for making one), task, and for kind 0 the
+//! length of what follows as instructions for the world before the stream begins.
+
+#![no_main]
+
+use std::collections::VecDeque;
+use std::sync::LazyLock;
+
+use aurora_api::binary;
+use aurora_api::thermos::{
+    ProcessState, ProcessStatus, RunnerCkpt, RunnerHeader, TaskState, TaskStatus,
+};
+use aurora_schema::Bindings;
+use aurora_schema::task::{self, Task};
+use libfuzzer_sys::arbitrary::{Result, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use thermos_runner::engine::{
+    Controller, Effect, Engine, Event, FORKED_TIMEOUT, KILL_PATIENCE, Level, Now,
+};
+use thermos_runner::plan::Micros;
+use thermos_runner::state::{Run, Stage};
+use thermos_runner::stream::{Next, Reader, frame};
+use thermos_runner::view::View;
+use thrift_wire::Double;
+
+const SECOND: Micros = 1_000_000;
+/// About when the recorded streams among the seeds were written, so that their times are near.
+const START: Micros = 1_795_000_000 * SECOND;
+/// Names of processes in the tasks and in the recorded streams, and one that is in neither.
+const NAMES: &[&str] = &["a", "b", "c", "d", "f", "x", "main", "nobody"];
+
+/// Orders, finals, daemons, ephemerals, limits, no limits, and a name that occurs twice.
+static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
+    [
+        r#"{"name": "t", "processes": [
+            {"name": "a", "cmdline": "a"}, {"name": "b", "cmdline": "b"},
+            {"name": "c", "cmdline": "c"}, {"name": "d", "cmdline": "d"},
+            {"name": "f", "cmdline": "f", "final": "True"}],
+          "constraints": [{"order": ["a", "b", "d"]}, {"order": ["a", "c", "d"]}]}"#,
+        r#"{"name": "t", "max_failures": 2, "max_concurrency": 2, "finalization_wait": 3,
+          "processes": [
+            {"name": "a", "cmdline": "a", "daemon": "True", "max_failures": 0, "min_duration": 1},
+            {"name": "x", "cmdline": "x", "ephemeral": "True", "max_failures": 3},
+            {"name": "b", "cmdline": "b", "max_failures": 2, "min_duration": 0},
+            {"name": "f", "cmdline": "f", "final": "True", "daemon": "True"},
+            {"name": "main", "cmdline": "m", "final": "True", "ephemeral": "True"}]}"#,
+        r#"{"name": "t", "max_failures": 0, "finalization_wait": 0, "processes": [
+            {"name": "a", "cmdline": "1"}, {"name": "b", "cmdline": "2", "max_failures": 0},
+            {"name": "a", "cmdline": "3", "final": "True"}]}"#,
+        r#"{"name": "t", "processes": [{"name": "x", "cmdline": "x"}]}"#,
+    ]
+    .into_iter()
+    .map(|json| task::load(json.as_bytes(), "task", &Bindings::new()).unwrap().task)
+    .collect()
+});
+
+// ---- streams ----
+
+/// A number from the ends of its range, or any.
+fn number(u: &mut Unstructured<'_>) -> Result<i64> {
+    Ok(match u.int_in_range(0..=9)? {
+        0 => 0,
+        1 => i64::MAX,
+        2 => i64::MIN,
+        3 => i64::MAX / 1000,
+        4 => u.int_in_range(-3..=3)?,
+        5 => START / 1000 + i64::from(u.arbitrary::<i32>()?),
+        _ => u.arbitrary()?,
+    })
+}
+
+fn seconds(u: &mut Unstructured<'_>) -> Result<Double> {
+    Ok(Double(match u.int_in_range(0..=3)? {
+        0 => f64::from_bits(u.arbitrary()?),
+        1 => number(u)? as f64,
+        _ => (START / SECOND) as f64 + f64::from(u.arbitrary::<i16>()?),
+    }))
+}
+
+fn some<T>(
+    u: &mut Unstructured<'_>,
+    value: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
+) -> Result<Option<T>> {
+    if u.arbitrary()? { value(u).map(Some) } else { Ok(None) }
+}
+
+fn task_status(u: &mut Unstructured<'_>, stage: &mut Option<Stage>) -> Result<TaskStatus> {
+    let legal: Vec<Stage> =
+        Stage::ALL.into_iter().filter(|next| next.may_follow(*stage)).collect();
+    let state = if u.ratio(1, 16)? || legal.is_empty() {
+        TaskState(u.arbitrary::<i8>()?.into())
+    } else {
+        u.choose(&legal)?.wire()
+    };
+    *stage = Stage::from_wire(state).or(*stage);
+    Ok(TaskStatus {
+        state: if u.ratio(1, 64)? { None } else { Some(state) },
+        timestamp_ms: some(u, number)?,
+        runner_pid: some(u, |u| u.arbitrary())?,
+        runner_uid: some(u, |u| u.arbitrary())?,
+        boot_id: some(u, |u| Ok(u.arbitrary::<u8>()?.to_string()))?,
+        runner_start_ticks: some(u, number)?,
+        goal: some(u, |u| Ok(TaskState(u.int_in_range(-1..=7)?)))?,
+        deadline_ms: some(u, number)?,
+        ..TaskStatus::default()
+    })
+}
+
+/// A record of a process of which `last` is known; mostly one that may follow.
+fn process_status(
+    u: &mut Unstructured<'_>,
+    name: &str,
+    last: &mut (Option<Run>, i64),
+) -> Result<ProcessStatus> {
+    let legal: Vec<Run> = Run::ALL.into_iter().filter(|run| run.may_follow(last.0)).collect();
+    let state = if u.ratio(1, 16)? || legal.is_empty() {
+        ProcessState(u.arbitrary::<i8>()?.into())
+    } else {
+        u.choose(&legal)?.wire()
+    };
+    let expected = if last.0.is_some() { last.1.wrapping_add(1) } else { 0 };
+    let seq = if u.ratio(1, 16)? { number(u)? } else { expected };
+    *last = (Run::from_wire(state).or(last.0), seq);
+    Ok(ProcessStatus {
+        seq: if u.ratio(1, 64)? { None } else { Some(seq) },
+        process: if u.ratio(1, 64)? { None } else { Some(name.to_owned()) },
+        state: if u.ratio(1, 64)? { None } else { Some(state) },
+        start_time: some(u, seconds)?,
+        pid: some(u, |u| u.arbitrary())?,
+        stop_time: some(u, seconds)?,
+        return_code: some(u, |u| u.arbitrary())?,
+        coordinator_pid: some(u, |u| u.arbitrary())?,
+        fork_time: some(u, seconds)?,
+        coordinator_start_ticks: some(u, number)?,
+        start_ticks: some(u, number)?,
+        reason: some(u, |u| Ok(u.arbitrary::<&str>()?.to_owned()))?,
+        ..ProcessStatus::default()
+    })
+}
+
+/// Records that mostly fit each other, and sometimes damage to their bytes.
+fn make_stream(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut stage = None;
+    let mut lasts = vec![(None, -1); NAMES.len()];
+    for _ in 0..u.int_in_range(0..=40)? {
+        let record = match u.int_in_range(0..=15)? {
+            0 => RunnerCkpt::RunnerHeader(RunnerHeader::default()),
+            1..=3 => RunnerCkpt::TaskStatus(task_status(u, &mut stage)?),
+            _ => {
+                let which = u.choose_index(NAMES.len())?;
+                let status = process_status(u, NAMES[which], &mut lasts[which])?;
+                RunnerCkpt::ProcessStatus(status)
+            }
+        };
+        frame(&record, &mut bytes);
+    }
+    match u.int_in_range(0..=7)? {
+        0 => bytes.truncate(u.int_in_range(0..=bytes.len())?),
+        1 => bytes.resize(bytes.len() + u.int_in_range(1..=5000)?, 0),
+        2 if !bytes.is_empty() => bytes[u.choose_index(bytes.len())?] = u.arbitrary()?,
+        _ => {}
+    }
+    Ok(bytes)
+}
+
+/// Reads a stream in every way there is. Returns its records if it is not corrupt.
+fn read(bytes: &[u8]) -> Option<Vec<RunnerCkpt>> {
+    let mut readers = [Reader::new(), Reader::short()];
+    let mut records = Vec::new();
+    loop {
+        let offset = readers[0].offset();
+        let [one, two] = readers.each_mut().map(|reader| reader.next(&bytes));
+        let (one, two) = match (one, two) {
+            (Ok(one), Ok(two)) => (one, two),
+            (Err(one), Err(two)) => {
+                assert_eq!(one.to_string(), two.to_string());
+                assert!(View::read_from(&bytes).is_err());
+                return None;
+            }
+            other => panic!("the readers disagree: {other:?}"),
+        };
+        assert_eq!(one, two);
+        assert_eq!(readers[0].offset(), readers[1].offset());
+        let end = match one {
+            Next::Record(record) => {
+                assert!(readers[0].offset() > offset);
+                let mut again = Vec::new();
+                frame(&record, &mut again);
+                let mut reader = Reader::new();
+                assert_eq!(reader.next(&&*again).ok(), Some(Next::Record(record.clone())));
+                assert_eq!(reader.offset(), again.len() as u64);
+                records.push(record);
+                continue;
+            }
+            Next::Torn(n) => offset + n,
+            Next::End => offset,
+        };
+        assert_eq!(end, bytes.len() as u64);
+        assert_eq!(readers[0].offset(), offset);
+        assert_eq!(readers[0].next(&bytes).ok(), Some(one), "looked again");
+        return Some(records);
+    }
+}
+
+/// What a reader makes of a stream, one record at a time or all at once.
+fn view(bytes: &[u8], records: &[RunnerCkpt]) {
+    let mut view = View::default();
+    let added = records.iter().try_for_each(|record| view.add(record.clone()));
+    match View::read_from(&bytes) {
+        Ok(whole) => {
+            assert_eq!(added, Ok(()));
+            view.torn = whole.torn;
+            assert_eq!(view, whole);
+        }
+        Err(error) => assert!(added.is_err(), "{error}"),
+    }
+    let _ = (view.stage(), view.boot_id(), view.live().count());
+}
+
+// ---- the world ----
+
+struct World<'a, 'b> {
+    u: &'a mut Unstructured<'b>,
+    task: &'a Task,
+    engine: Engine,
+    view: View,
+    stage: Option<Stage>,
+    stream: Vec<RunnerCkpt>,
+    now: Now,
+    /// What happens in consequence of effects, later.
+    pending: VecDeque<Event>,
+    /// Have coordinators recorded only what coordinators record?
+    honest: bool,
+}
+
+fn engine(task: &Task) -> Engine {
+    let controller =
+        Controller { pid: 1, uid: 0, ticks: Some(1), boot_id: Some("boot".to_owned()) };
+    Engine::new(task, RunnerHeader::default(), controller, 100)
+}
+
+impl World<'_, '_> {
+    fn forked(&self, process: u32) -> bool {
+        self.engine.last_run(process).state.is_some_and(Run::is_forked)
+    }
+
+    fn any_forked(&self) -> bool {
+        (0..self.engine.len()).any(|process| self.forked(process))
+    }
+
+    /// Takes in the record of an earlier runner. False: the runner refuses the stream.
+    fn replay(&mut self, record: &RunnerCkpt) -> bool {
+        // As it was before the record, for repeats.
+        let known = match record {
+            RunnerCkpt::ProcessStatus(status) => {
+                let named = |p: &u32| Some(self.engine.name(*p)) == status.process.as_deref();
+                (0..self.engine.len()).rfind(named).is_some_and(|process| {
+                    let last = self.engine.last_run(process);
+                    last.state.is_some() && status.seq.is_some_and(|seq| seq <= last.seq)
+                })
+            }
+            _ => false,
+        };
+        if self.engine.replay(self.now, record).is_err() {
+            return false;
+        }
+        // Readers are stricter about repeats only.
+        if let Err(error) = self.view.add(record.clone()) {
+            assert!(known, "replayed, but readers refuse it: {error}");
+        }
+        self.stage = self.view.stage();
+        assert_eq!(self.engine.stage(), self.stage);
+        self.stream.push(record.clone());
+        true
+    }
+
+    fn wrote(&mut self, record: RunnerCkpt) {
+        let again = binary::from_slice::<RunnerCkpt>(&binary::to_vec(&record));
+        assert_eq!(again.as_ref(), Ok(&record));
+        if let RunnerCkpt::TaskStatus(status) = &record {
+            let next = status.state.and_then(Stage::from_wire).expect("a known state");
+            assert!(next.may_follow(self.stage), "{next:?} after {:?}", self.stage);
+            self.stage = Some(next);
+        }
+        self.view.add(record.clone()).expect("readers accept what the engine writes");
+        self.stream.push(record);
+    }
+
+    /// Tells the engine, and does what it asks for in the order of the shell.
+    fn tell(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.engine.handle(self.now, event, &mut effects);
+        let mut todo = VecDeque::from(effects);
+        while let Some(effect) = todo.pop_front() {
+            if let Some(event) = self.perform(effect) {
+                let mut effects = Vec::new();
+                self.engine.handle(self.now, event, &mut effects);
+                effects.into_iter().rev().for_each(|effect| todo.push_front(effect));
+            }
+        }
+    }
+
+    fn choice(&mut self, n: u8) -> u8 {
+        self.u.int_in_range(0..=n - 1).unwrap_or(0)
+    }
+
+    fn perform(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Write(record) => self.wrote(record),
+            Effect::Launch { process, run, seq } => {
+                if self.honest && !self.engine.is_terminal() {
+                    let last = self.engine.last_run(process);
+                    assert_eq!(last.state, Some(Run::Waiting));
+                    assert_eq!((last.runs, last.seq), (run + 1, seq - 1));
+                }
+                return Some(match self.choice(8) {
+                    6 => Event::NotForked { process, reason: "why not".to_owned() },
+                    7 => Event::Deferred { process, until: self.now.mono + SECOND },
+                    _ => Event::Forked { process, pid: 100, ticks: Some(7) },
+                });
+            }
+            Effect::Sweep { process } => {
+                if self.choice(4) != 3 {
+                    self.gone(process);
+                }
+            }
+            Effect::Kill => {
+                if self.choice(4) != 3 {
+                    (0..self.engine.len()).for_each(|process| self.gone(process));
+                    self.pending.push_back(Event::Quiet);
+                }
+            }
+            Effect::Retire => assert!(self.engine.is_terminal(), "retired before its end"),
+            Effect::Log(level, text) => {
+                // A decision of the engine's own that the tables refused.
+                let refused = text.starts_with("invalid transition")
+                    || text.starts_with("process \"")
+                    || text.starts_with("the task has no process");
+                assert!(!(self.honest && level == Level::Error && refused), "{text}");
+            }
+            Effect::StoreTask | Effect::Go { .. } | Effect::Terminate => {}
+        }
+        None
+    }
+
+    fn gone(&mut self, process: u32) {
+        self.pending.push_back(Event::CoordinatorGone { process, reason: "gone".to_owned() });
+    }
+
+    fn settle(&mut self) {
+        while let Some(event) = self.pending.pop_front() {
+            // The shell says so only when nothing is left that the engine knows of.
+            if event != Event::Quiet || !self.any_forked() {
+                self.tell(event);
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Micros) {
+        self.now.mono += time;
+        self.now.wall += time;
+    }
+
+    /// Something that a coordinator's stream may hold, whoever wrote it.
+    fn recorded(&mut self, honest: bool) -> Result<Option<Event>> {
+        let process = self.u.choose_index(self.engine.len() as usize)? as u32;
+        let last = self.engine.last_run(process);
+        let mut last = (last.state, last.seq);
+        let name = self.engine.name(process).to_owned();
+        let mut status = process_status(self.u, &name, &mut last)?;
+        if honest {
+            let last = self.engine.last_run(process);
+            let run = match last.state {
+                Some(Run::Forked) => Run::Running,
+                Some(Run::Running) => {
+                    *self.u.choose(&[Run::Success, Run::Failed, Run::Killed])?
+                }
+                _ => return Ok(None),
+            };
+            status.seq = Some(last.seq + 1);
+            status.state = Some(run.wire());
+            status.process = Some(name);
+        }
+        Ok(Some(Event::Recorded { status, leftovers: self.u.arbitrary()? }))
+    }
+
+    /// The life of a task from where the stream ends.
+    fn live(&mut self) -> Result<()> {
+        let takeover = self.stage.is_some();
+        self.tell(Event::Start);
+        assert!(self.engine.stage().is_some());
+        if takeover {
+            for _ in 0..self.u.int_in_range(0..=6)? {
+                if let Some(event) = self.recorded(false)? {
+                    self.tell(event);
+                }
+            }
+            for process in 0..self.engine.len() {
+                if self.forked(process) && self.u.arbitrary()? {
+                    self.gone(process);
+                }
+            }
+            self.settle();
+        }
+        if !self.any_forked() {
+            self.tell(Event::Quiet);
+        }
+        self.tell(Event::Recovered);
+        self.settle();
+        for _ in 0..100 {
+            if self.u.is_empty() || self.engine.is_terminal() {
+                break;
+            }
+            let event = match self.u.int_in_range(0..=15)? {
+                0..=3 => {
+                    if let Some(at) = self.engine.wakeup() {
+                        // Without a bound the clock would leave the centuries that clocks show.
+                        self.wait((at - self.now.mono).clamp(0, 1 << 50));
+                    }
+                    Some(Event::Tick)
+                }
+                4 => {
+                    self.wait(self.u.int_in_range(0..=2 * FORKED_TIMEOUT)?);
+                    Some(Event::Tick)
+                }
+                5..=9 => self.recorded(true)?,
+                10 => {
+                    self.honest = false;
+                    self.recorded(false)?
+                }
+                11 => {
+                    let process = self.u.choose_index(self.engine.len() as usize)? as u32;
+                    Some(Event::CoordinatorGone { process, reason: "gone".to_owned() })
+                }
+                12 => Some(Event::Orphans),
+                13 => {
+                    let goal = *self.u.choose(&[Stage::Killed, Stage::Lost])?;
+                    let grace = self.u.int_in_range(0..=i64::from(i32::MAX))? * SECOND;
+                    Some(Event::Stop { goal, grace })
+                }
+                14 => {
+                    // Somebody sets the clock.
+                    self.now.wall = self.u.int_in_range(0..=2 * START)?;
+                    None
+                }
+                _ => (!self.any_forked()).then_some(Event::Quiet),
+            };
+            if let Some(event) = event {
+                self.tell(event);
+            }
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Ends the task by force, whatever hangs.
+    fn end(&mut self) {
+        self.tell(Event::Stop { goal: Stage::Killed, grace: 0 });
+        self.settle();
+        self.wait(KILL_PATIENCE);
+        self.tell(Event::Tick);
+        self.settle();
+        assert!(self.engine.is_terminal(), "cannot be ended in {:?}", self.engine.stage());
+    }
+
+    /// A runner that replays the stream arrives at the same state.
+    fn check_stream(&self) {
+        let mut again = engine(self.task);
+        for record in &self.stream {
+            again.replay(self.now, record).expect("another runner accepts the stream");
+        }
+        assert_eq!(again.stage(), self.engine.stage());
+        for process in 0..again.len() {
+            let [one, two] = [&again, &self.engine].map(|engine| engine.last_run(process));
+            assert_eq!((one.state, one.seq, one.runs), (two.state, two.seq, two.runs));
+            assert_eq!(one.coordinator.map(|c| c.pid), two.coordinator.map(|c| c.pid));
+        }
+    }
+}
+
+fn check(bytes: &[u8], task: u8, u: &mut Unstructured<'_>) {
+    let Some(records) = read(bytes) else { return };
+    view(bytes, &records);
+    let task = &TASKS[usize::from(task) % TASKS.len()];
+    let mut world = World {
+        u,
+        task,
+        engine: engine(task),
+        view: View::default(),
+        stage: None,
+        stream: Vec::new(),
+        now: Now { wall: START, mono: 1000 * SECOND },
+        pending: VecDeque::new(),
+        honest: true,
+    };
+    if !records.iter().all(|record| world.replay(record)) || world.engine.is_terminal() {
+        return;
+    }
+    // When the instructions run out the task goes on, without surprises.
+    let _ = world.live();
+    world.settle();
+    world.check_stream();
+    world.end();
+    world.check_stream();
+}
+
+fuzz_target!(|data: &[u8]| {
+    let &[kind, task, ref rest @ ..] = data else { return };
+    if kind % 2 == 1 {
+        let mut u = Unstructured::new(rest);
+        if let Ok(bytes) = make_stream(&mut u) {
+            check(&bytes, task, &mut u);
+        }
+    } else if let Some((length, rest)) = rest.split_first()
+        && let Some((instructions, bytes)) = rest.split_at_checked((*length).into())
+    {
+        check(bytes, task, &mut Unstructured::new(instructions));
+    }
+});
