@@ -392,6 +392,18 @@ impl Engine {
         of_stage.into_iter().chain(first(&self.deferred)).chain(first(&self.forked)).min()
     }
 
+    /// Is a launch of this process still wanted? Between the decision and its turn, the failure of
+    /// another launch may have ended the stage.
+    pub fn may_launch(&self, process: u32) -> bool {
+        let is_final = self.places[process as usize].is_final;
+        let stage_fits = match self.stage {
+            Some(Stage::Active) => !is_final,
+            Some(Stage::Finalizing) => is_final,
+            _ => false,
+        };
+        stage_fits && self.runs[process as usize].state == Some(Run::Waiting)
+    }
+
     /// Takes in what happened and says what must be done.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         if self.is_terminal() {
@@ -399,7 +411,7 @@ impl Engine {
         }
         match event {
             Event::Start => self.take_control(now, effects),
-            Event::Recovered => self.recovered(now),
+            Event::Recovered => self.recovered(now, effects),
             Event::Tick => {}
             Event::Recorded { status, leftovers } => {
                 self.recorded(now, status, leftovers, effects);
@@ -429,7 +441,9 @@ impl Engine {
                 self.write_process(now, status, effects);
             }
             Event::Deferred { process, until } => {
-                self.deferred.insert((until, process));
+                if self.may_launch(process) {
+                    self.deferred.insert((until, process));
+                }
             }
             Event::CoordinatorGone { process, reason } => {
                 self.coordinator_gone(now, process, reason, effects);
@@ -453,14 +467,14 @@ impl Engine {
             let header = RunnerCkpt::RunnerHeader(self.header.clone());
             self.write(now, header, effects);
         }
-        if stage == Some(Stage::Cleaning) {
+    }
+
+    fn recovered(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.recovered = true;
+        if self.stage == Some(Stage::Cleaning) && !self.quiet && self.in_time(now) {
             // The runner before may have died between the record and the signal.
             effects.push(Effect::Terminate);
         }
-    }
-
-    fn recovered(&mut self, now: Now) {
-        self.recovered = true;
         // A run that is still in WAITING has no coordinator that could start anything: one that was
         // being forked got no permission and is gone.
         for process in 0..self.len() {

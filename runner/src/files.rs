@@ -106,6 +106,9 @@ fn open_and_stat(
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return Err(io::Error::other("it is not a regular file"));
     }
+    if stat.st_nlink > 1 {
+        return Err(io::Error::other("it has a second name, and may be somebody else's file"));
+    }
     Ok((fd.into(), stat))
 }
 
@@ -283,6 +286,11 @@ mod tests {
         symlink(elsewhere.path().join("target"), &stream).unwrap();
         files.open_stream("runner").unwrap_err();
         assert!(!elsewhere.path().join("target").exists());
+        std::fs::remove_file(&stream).unwrap();
+        std::fs::write(elsewhere.path().join("file"), "").unwrap();
+        std::fs::hard_link(elsewhere.path().join("file"), &stream).unwrap();
+        let error = files.open_stream("runner").unwrap_err().to_string();
+        assert!(error.contains("second name"), "{error}");
         std::fs::remove_file(&stream).unwrap();
         let status = std::process::Command::new("mkfifo").arg(&stream).status().unwrap();
         assert!(status.success());

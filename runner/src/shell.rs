@@ -439,6 +439,8 @@ impl<'a> Shell<'a> {
     fn coordinator_gone(&mut self, slot: u32, reason: String) -> Result<(), RunError> {
         let Some(Some(live)) = self.slots.get(slot as usize) else { return Ok(()) };
         let process = live.process;
+        // From now on the number may belong to another process.
+        self.by_pid.remove(&live.pid);
         let is_live = |shell: &Self| {
             shell.current.get(&process) == Some(&slot)
                 && shell.engine.last_run(process).state.is_some_and(Run::is_forked)
@@ -450,10 +452,8 @@ impl<'a> Shell<'a> {
         if is_live(self) {
             self.tell(Event::CoordinatorGone { process, reason })?;
         }
-        if let Some(live) = self.slots.get_mut(slot as usize).and_then(Option::take) {
-            self.by_pid.remove(&live.pid);
-            self.free.push(slot);
-        }
+        self.slots[slot as usize] = None;
+        self.free.push(slot);
         if self.current.get(&process) == Some(&slot) {
             self.current.remove(&process);
         }
@@ -587,6 +587,7 @@ impl<'a> Shell<'a> {
                 self.commit()?;
                 self.files.store_task(&self.settings.task_json)?;
             }
+            Effect::Launch { process, .. } if !self.engine.may_launch(process) => {}
             Effect::Launch { process, run, seq } => {
                 self.commit()?;
                 return Ok(Some(self.launch(process, run, seq)));
@@ -667,6 +668,7 @@ impl<'a> Shell<'a> {
             .current
             .get(&process)
             .and_then(|slot| self.slots[*slot as usize].as_ref())
+            .filter(|live| live.adopted.is_none())
             .map(|live| (live.stream.try_clone(), live.offset));
         let stream = match shared {
             Some((Ok(stream), offset)) => (stream, offset),

@@ -97,7 +97,10 @@ impl World {
             match effect {
                 Effect::Write(record) => self.stream.push(record),
                 Effect::StoreTask | Effect::Log(..) => {}
-                Effect::Launch { process, run, seq } => self.launch(process, run, seq),
+                Effect::Launch { process, run, seq } if self.engine.may_launch(process) => {
+                    self.launch(process, run, seq);
+                }
+                Effect::Launch { .. } => {}
                 Effect::Go { process } => {
                     self.live.get_mut(&process).unwrap().life = Life::Allowed;
                 }
@@ -568,6 +571,20 @@ fn a_launch_that_fails_is_a_failed_run() {
     effects.clear();
     engine.handle(now(3 * SECOND), Event::Tick, &mut effects);
     assert!(matches!(effects[..], [Effect::Launch { process: 0, run: 1, seq: 3 }]), "{effects:?}");
+}
+
+#[test]
+fn a_failed_launch_takes_back_the_launches_behind_it() {
+    let json = task_of(&[process("a", ""), process("b", "")], "");
+    let mut world = World::new(&json, |_, _| DONE);
+    let mut effects = Vec::new();
+    world.engine.handle(world.now(), Event::Start, &mut effects);
+    world.engine.handle(world.now(), Event::Recovered, &mut effects);
+    assert!(world.engine.may_launch(0) && world.engine.may_launch(1));
+    let reason = "no".to_owned();
+    world.engine.handle(world.now(), Event::NotForked { process: 0, reason }, &mut effects);
+    assert!(world.engine.is_terminal(), "one failure fails the task");
+    assert!(!world.engine.may_launch(1));
 }
 
 #[test]

@@ -89,8 +89,7 @@ fn some<T>(
 }
 
 fn task_status(u: &mut Unstructured<'_>, stage: &mut Option<Stage>) -> Result<TaskStatus> {
-    let legal: Vec<Stage> =
-        Stage::ALL.into_iter().filter(|next| next.may_follow(*stage)).collect();
+    let legal: Vec<Stage> = Stage::ALL.into_iter().filter(|next| next.may_follow(*stage)).collect();
     let state = if u.ratio(1, 16)? || legal.is_empty() {
         TaskState(u.arbitrary::<i8>()?.into())
     } else {
@@ -162,7 +161,10 @@ fn make_stream(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     match u.int_in_range(0..=7)? {
         0 => bytes.truncate(u.int_in_range(0..=bytes.len())?),
         1 => bytes.resize(bytes.len() + u.int_in_range(1..=5000)?, 0),
-        2 if !bytes.is_empty() => bytes[u.choose_index(bytes.len())?] = u.arbitrary()?,
+        2 if !bytes.is_empty() => {
+            let at = u.choose_index(bytes.len())?;
+            bytes[at] = u.arbitrary()?;
+        }
         _ => {}
     }
     Ok(bytes)
@@ -377,9 +379,7 @@ impl World<'_, '_> {
             let last = self.engine.last_run(process);
             let run = match last.state {
                 Some(Run::Forked) => Run::Running,
-                Some(Run::Running) => {
-                    *self.u.choose(&[Run::Success, Run::Failed, Run::Killed])?
-                }
+                Some(Run::Running) => *self.u.choose(&[Run::Success, Run::Failed, Run::Killed])?,
                 _ => return Ok(None),
             };
             status.seq = Some(last.seq + 1);
@@ -425,7 +425,8 @@ impl World<'_, '_> {
                     Some(Event::Tick)
                 }
                 4 => {
-                    self.wait(self.u.int_in_range(0..=2 * FORKED_TIMEOUT)?);
+                    let time = self.u.int_in_range(0..=2 * FORKED_TIMEOUT)?;
+                    self.wait(time);
                     Some(Event::Tick)
                 }
                 5..=9 => self.recorded(true)?,
