@@ -258,6 +258,19 @@ pub fn daemonize(
     Ok(())
 }
 
+/// Takes a descriptor over that the process was started with, by its number.
+pub fn inherited(number: i32) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: borrowed only to make a descriptor of our own, which fails if there is none.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    let own = rustix::io::fcntl_dupfd_cloexec(borrowed, 3)?;
+    // So that nothing that we start inherits the original.
+    rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(own)
+}
+
 fn proc_fd_path(fd: RawFd, buffer: &mut [u8; 32]) -> Option<&CStr> {
     use std::io::Write as _;
     write!(&mut buffer[..31], "/proc/self/fd/{fd}").ok()?;

@@ -77,6 +77,8 @@ pub struct Request {
     pub grace: Option<i64>,
     /// For processes without a logger.
     pub destination: LoggerDestination,
+    /// See [`Settings::supervisor`].
+    pub supervisor: Option<std::sync::Arc<std::os::fd::OwnedFd>>,
 }
 
 /// `NAME-YYYYmmdd-HHMMSS.uuuuuu` in local time, as the original makes ids. Characters of the name
@@ -176,6 +178,7 @@ pub fn prepare(request: Request) -> Result<Settings, Failure> {
         run_limit: request.run_limit,
         grace: request.grace,
         destination: request.destination,
+        supervisor: request.supervisor,
     })
 }
 

@@ -8,6 +8,7 @@
 //! * [`stream`], [`files`] and [`view`] are the data on disk, compatible with the original.
 //! * [`proc`], [`reach`] and [`kill`] are about processes, and who may be signalled.
 
+pub mod command;
 pub mod coordinator;
 pub mod engine;
 pub mod error;

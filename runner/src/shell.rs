@@ -85,6 +85,10 @@ pub struct Settings {
     pub grace: Option<i64>,
     /// Where output goes for processes without a logger of their own.
     pub destination: LoggerDestination,
+    /// A socket whose other end is held by whoever supervises the runner. It is told of every state
+    /// of the task by one byte, the state's number; when it closes its end, or dies, the task is
+    /// ended.
+    pub supervisor: Option<std::sync::Arc<OwnedFd>>,
 }
 
 /// How processes are run inside a file system image.
@@ -150,6 +154,9 @@ pub struct Shell<'a> {
     interrupted: bool,
     /// Is there a note to read?
     noted: bool,
+    supervisor: Option<std::sync::Arc<OwnedFd>>,
+    /// The state that the supervisor knows.
+    told: Option<Stage>,
 }
 
 fn micros(time: Timespec) -> Micros {
@@ -254,6 +261,8 @@ impl<'a> Shell<'a> {
             open_files: raise_open_files(),
             heap: Heap::find(),
             writer: Writer::new(stream, length),
+            supervisor: settings.supervisor.clone(),
+            told: None,
             settings,
             signals,
             files,
@@ -307,11 +316,17 @@ impl<'a> Shell<'a> {
             }
             if let Some(stage) = self.engine.stage().filter(|stage| stage.is_terminal()) {
                 self.commit()?;
+                self.tell_supervisor();
                 let _ = rustix::fs::fdatasync(self.writer.file());
                 return Ok(stage);
             }
             self.commit()?;
-            self.wait();
+            self.tell_supervisor();
+            if self.wait() {
+                log!(Level::Warn, "The supervisor of this runner is gone; ending the task.");
+                self.supervisor = None;
+                self.request(Request::Kill)?;
+            }
         }
     }
 
@@ -516,8 +531,23 @@ impl<'a> Shell<'a> {
             .collect()
     }
 
-    /// Sleeps until something happens.
-    fn wait(&mut self) {
+    fn tell_supervisor(&mut self) {
+        let stage = self.engine.stage();
+        if let (Some(supervisor), Some(stage)) = (&self.supervisor, stage)
+            && self.told != Some(stage)
+        {
+            // If it is gone, the next wait says so.
+            let _ = rustix::net::send(
+                &**supervisor,
+                &[stage.wire().0 as u8],
+                rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT,
+            );
+        }
+        self.told = stage;
+    }
+
+    /// Sleeps until something happens. True when the supervisor is gone.
+    fn wait(&mut self) -> bool {
         let now = now().mono;
         if self.sync_at.is_some_and(|at| at <= now) && self.syncing.is_none() {
             self.sync_at = None;
@@ -536,6 +566,10 @@ impl<'a> Shell<'a> {
             PollFd::new(&signals, PollFlags::IN),
             PollFd::new(&self.notes_read, PollFlags::IN),
         ];
+        if let Some(supervisor) = &self.supervisor {
+            // It never sends: whatever can be read is the end.
+            fds.push(PollFd::new(&**supervisor, PollFlags::IN));
+        }
         let handles = self
             .strays
             .iter()
@@ -564,10 +598,12 @@ impl<'a> Shell<'a> {
         let polled = rustix::event::poll(&mut fds, timeout.as_ref());
         let is_ready = |i: usize| polled.is_ok() && !fds[i].revents().is_empty();
         let (signalled, noted) = (is_ready(0), is_ready(1));
+        let orphaned = self.supervisor.is_some() && is_ready(2);
         self.noted = noted;
         if signalled {
             self.signals.drain();
         }
+        orphaned
     }
 
     // ---- effects become the world ----

@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid, getsid};
 use tempfile::TempDir;
 
+pub mod strace;
 pub mod stream;
 
 use stream::{ProcessStatus, Record};
@@ -38,6 +39,16 @@ pub fn need_program(name: &str, package: &str) {
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// What the reader of checkpoint streams in `tests/golden` makes of a stream, one line a record.
+pub fn tckpt(stream: &Path) -> String {
+    need_program("python3", "python3");
+    let tool = workspace().join("tests/golden/tckpt.py");
+    let output = Command::new("python3").arg("-B").arg(tool).arg(stream).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", stream.display());
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// The binaries under test.

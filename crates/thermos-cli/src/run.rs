@@ -206,6 +206,7 @@ impl Job {
             run_limit: 0,
             grace: None,
             destination: LoggerDestination::File,
+            supervisor: None,
         };
         launch::prepare(request).map_err(|failure| {
             let mut code = Code::of_failure(&failure);
