@@ -279,7 +279,7 @@ fn proc_fd_path(fd: RawFd, buffer: &mut [u8; 32]) -> Option<&CStr> {
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reaped {
+pub enum Reaped {
     /// This child ended; its return code, negative for a signal.
     Child(i32, i32),
     /// There are children, and all of them live.
@@ -289,7 +289,7 @@ pub(crate) enum Reaped {
 }
 
 /// Collects one dead child.
-pub(crate) fn reap(block: bool) -> Reaped {
+pub fn reap(block: bool) -> Reaped {
     loop {
         let mut status: c_int = 0;
         // SAFETY: `status` is a valid place for the answer.

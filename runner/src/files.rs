@@ -81,11 +81,30 @@ fn open_directory(parent: impl AsFd, name: &str) -> io::Result<OwnedFd> {
     })
 }
 
-/// Opens a directory that the operator named, making it and its parents if needed. Links in an
-/// operator's path are the operator's business.
-pub fn operator_directory(path: &Path) -> Result<OwnedFd, FileError> {
-    std::fs::create_dir_all(path).map_err(failed("make directory", path))?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+/// May the last name of an operator's path be a link?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastName {
+    /// Links in an operator's path are the operator's business.
+    MayBeLink,
+    /// The directory above may belong to the task's user, as in a Mesos sandbox.
+    MustNotBeLink,
+}
+
+/// Opens a directory that the operator named, making it and its parents if needed.
+pub fn operator_directory(path: &Path, last: LastName) -> Result<OwnedFd, FileError> {
+    let flags = match last {
+        LastName::MayBeLink => {
+            std::fs::create_dir_all(path).map_err(failed("make directory", path))?;
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+        }
+        LastName::MustNotBeLink => {
+            match rustix::fs::mkdir(path, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(failed("make directory", path)(error)),
+            }
+            DIRECTORY
+        }
+    };
     rustix::fs::open(path, flags, Mode::empty()).map_err(failed("open directory", path))
 }
 
@@ -128,8 +147,8 @@ impl TaskFiles {
     /// Opens the directories of a task below a checkpoint root, making them if needed.
     ///
     /// The caller has checked the task id with [`bad_file_name`].
-    pub fn create(root: &Path, task_id: &str) -> Result<TaskFiles, FileError> {
-        let root_fd = operator_directory(root)?;
+    pub fn create(root: &Path, task_id: &str, last: LastName) -> Result<TaskFiles, FileError> {
+        let root_fd = operator_directory(root, last)?;
         let open = |parent: &OwnedFd, path: &str, name| {
             subdirectory(parent, name).map_err(failed("open directory", root.join(path)))
         };
@@ -151,7 +170,7 @@ impl TaskFiles {
         if !path.is_dir() {
             return Err(failed("open", path)(Errno::NOENT));
         }
-        TaskFiles::create(root, task_id)
+        TaskFiles::create(root, task_id, LastName::MayBeLink)
     }
 
     /// The path of a stream, for messages.
@@ -259,7 +278,7 @@ mod tests {
     #[test]
     fn layout_and_life_of_the_task_file() {
         let dir = tempfile::tempdir().unwrap();
-        let files = TaskFiles::create(dir.path(), "id").unwrap();
+        let files = TaskFiles::create(dir.path(), "id", LastName::MayBeLink).unwrap();
         assert_eq!(files.stored_task(false).unwrap(), None);
         files.store_task("{}").unwrap();
         files.store_task("{1}").unwrap();
@@ -277,11 +296,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         symlink(elsewhere.path(), dir.path().join("checkpoints")).unwrap();
-        let error = TaskFiles::create(dir.path(), "id").unwrap_err().to_string();
+        let error =
+            TaskFiles::create(dir.path(), "id", LastName::MayBeLink).unwrap_err().to_string();
         assert!(error.contains("checkpoints") && error.contains("link"), "{error}");
         std::fs::remove_file(dir.path().join("checkpoints")).unwrap();
 
-        let files = TaskFiles::create(dir.path(), "id").unwrap();
+        let files = TaskFiles::create(dir.path(), "id", LastName::MayBeLink).unwrap();
         let stream = files.stream_path("runner");
         symlink(elsewhere.path().join("target"), &stream).unwrap();
         files.open_stream("runner").unwrap_err();
@@ -299,6 +319,15 @@ mod tests {
     }
 
     #[test]
+    fn a_supervised_runner_follows_no_link_at_the_end_of_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/tmp", dir.path().join("link")).unwrap();
+        operator_directory(&dir.path().join("link"), LastName::MayBeLink).unwrap();
+        operator_directory(&dir.path().join("link"), LastName::MustNotBeLink).unwrap_err();
+        operator_directory(&dir.path().join("new"), LastName::MustNotBeLink).unwrap();
+    }
+
+    #[test]
     fn file_names() {
         for bad in ["", ".", "..", "a/b", "/", "a\0", &"x".repeat(256)] {
             assert!(bad_file_name(bad).is_some(), "{bad:?}");
@@ -311,7 +340,7 @@ mod tests {
     #[test]
     fn one_lock() {
         let dir = tempfile::tempdir().unwrap();
-        let files = TaskFiles::create(dir.path(), "id").unwrap();
+        let files = TaskFiles::create(dir.path(), "id", LastName::MayBeLink).unwrap();
         let (first, _) = files.open_stream("runner").unwrap();
         let (second, _) = files.open_stream("runner").unwrap();
         assert!(try_lock(&first).unwrap());

@@ -26,7 +26,7 @@ use crate::coordinator::{
 };
 use crate::engine::{Controller, Effect, Engine, Event, Level, Now};
 use crate::error::RunError;
-use crate::files::{self, TaskFiles, failed};
+use crate::files::{self, LastName, TaskFiles, failed};
 use crate::log;
 use crate::plan::Micros;
 use crate::proc::{Handle, Proc, Stat, descendants};
@@ -86,9 +86,39 @@ pub struct Settings {
     /// Where output goes for processes without a logger of their own.
     pub destination: LoggerDestination,
     /// A socket whose other end is held by whoever supervises the runner. It is told of every state
-    /// of the task by one byte, the state's number; when it closes its end, or dies, the task is
-    /// ended.
+    /// of the task by one byte, the state's number; it may send [`StopOrder`]s; when it closes its
+    /// end, or dies, the task is ended. Somebody who supervises also says that sandbox and checkpoint
+    /// root lie in a directory that may belong to the task's user.
     pub supervisor: Option<std::sync::Arc<OwnedFd>>,
+}
+
+/// A supervisor's order to end the task within a certain time; on the wire the number of the goal's
+/// state and the time in milliseconds, big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopOrder {
+    /// [`Stage::Killed`] or [`Stage::Lost`].
+    pub goal: Stage,
+    /// Time for everything up to the terminal state, in milliseconds.
+    pub grace_ms: u32,
+}
+
+impl StopOrder {
+    /// Bytes of an order.
+    pub const SIZE: usize = 5;
+
+    /// The order on the wire.
+    pub fn encode(self) -> [u8; StopOrder::SIZE] {
+        let [a, b, c, d] = self.grace_ms.to_be_bytes();
+        [self.goal.wire().0 as u8, a, b, c, d]
+    }
+
+    /// `None` for anything that is no order.
+    pub fn decode(bytes: [u8; StopOrder::SIZE]) -> Option<StopOrder> {
+        let [goal, grace @ ..] = bytes;
+        let goal = Stage::ALL.into_iter().find(|stage| stage.wire().0 == i32::from(goal))?;
+        matches!(goal, Stage::Killed | Stage::Lost)
+            .then_some(StopOrder { goal, grace_ms: u32::from_be_bytes(grace) })
+    }
 }
 
 /// How processes are run inside a file system image.
@@ -196,7 +226,11 @@ impl<'a> Shell<'a> {
             return Err(RunError::TaskId { id: settings.task_id, why });
         }
         let proc = Proc::open().map_err(failed("open", "/proc"))?;
-        let files = TaskFiles::create(&settings.root, &settings.task_id)?;
+        let last = match settings.supervisor {
+            Some(_) => LastName::MustNotBeLink,
+            None => LastName::MayBeLink,
+        };
+        let files = TaskFiles::create(&settings.root, &settings.task_id, last)?;
         let (stream, size) = files.open_stream("runner")?;
         let path = files.stream_path("runner");
         let locked = files::try_lock(&stream).map_err(failed("lock", &path))?;
@@ -238,7 +272,7 @@ impl<'a> Shell<'a> {
             stream.set_len(length).map_err(failed("truncate", &path))?;
         }
 
-        let sandbox = files::operator_directory(&settings.sandbox)?;
+        let sandbox = files::operator_directory(&settings.sandbox, last)?;
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(failed("open", "/dev/null"))?;
         let cloexec = rustix::pipe::PipeFlags::CLOEXEC;
@@ -323,9 +357,7 @@ impl<'a> Shell<'a> {
             self.commit()?;
             self.tell_supervisor();
             if self.wait() {
-                log!(Level::Warn, "The supervisor of this runner is gone; ending the task.");
-                self.supervisor = None;
-                self.request(Request::Kill)?;
+                self.read_supervisor()?;
             }
         }
     }
@@ -546,7 +578,30 @@ impl<'a> Shell<'a> {
         self.told = stage;
     }
 
-    /// Sleeps until something happens. True when the supervisor is gone.
+    fn read_supervisor(&mut self) -> Result<(), RunError> {
+        let Some(supervisor) = self.supervisor.clone() else { return Ok(()) };
+        let mut buffer = [0; StopOrder::SIZE * 16];
+        // Orders are sent whole, and a socket of this kind keeps them whole.
+        match rustix::net::recv(&*supervisor, &mut buffer, rustix::net::RecvFlags::DONTWAIT) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(()),
+            Ok((0, _)) | Err(_) => {
+                log!(Level::Warn, "The supervisor of this runner is gone; ending the task.");
+                self.supervisor = None;
+                self.request(Request::Kill)
+            }
+            Ok((n, _)) => {
+                for order in buffer[..n].as_chunks::<{ StopOrder::SIZE }>().0 {
+                    if let Some(order) = StopOrder::decode(*order) {
+                        let grace = Micros::from(order.grace_ms) * 1000;
+                        self.tell(Event::Stop { goal: order.goal, grace })?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sleeps until something happens. True when the supervisor has sent something or is gone.
     fn wait(&mut self) -> bool {
         let now = now().mono;
         if self.sync_at.is_some_and(|at| at <= now) && self.syncing.is_none() {
@@ -567,7 +622,6 @@ impl<'a> Shell<'a> {
             PollFd::new(&self.notes_read, PollFlags::IN),
         ];
         if let Some(supervisor) = &self.supervisor {
-            // It never sends: whatever can be read is the end.
             fds.push(PollFd::new(&**supervisor, PollFlags::IN));
         }
         let handles = self
@@ -1104,4 +1158,19 @@ fn raise_open_files() -> Option<(u64, u64)> {
     let raised = Rlimit { current: Some(hard), maximum: Some(hard) };
     (soft < hard && rustix::process::setrlimit(Resource::Nofile, raised).is_ok())
         .then_some((soft, hard))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stop_orders() {
+        for goal in [Stage::Killed, Stage::Lost] {
+            let order = StopOrder { goal, grace_ms: 4_500 };
+            assert_eq!(StopOrder::decode(order.encode()), Some(order));
+        }
+        assert_eq!(StopOrder::decode([0, 0, 0, 0, 1]), None, "ACTIVE is no goal");
+        assert_eq!(StopOrder::decode([99, 0, 0, 0, 1]), None);
+    }
 }
