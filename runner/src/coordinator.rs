@@ -355,10 +355,24 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
         }
     }
     let mut recorder = Recorder::new(launch);
-    let start_time = wall_seconds();
-    let started = match &prepared {
-        Ok(prepared) => start(launch, prepared),
-        Err(trouble) => Err(*trouble),
+    let mut tries = 0;
+    let (start_time, started) = loop {
+        let start_time = wall_seconds();
+        let started = match &prepared {
+            Ok(prepared) => start(launch, prepared),
+            Err(trouble) => Err(*trouble),
+        };
+        match started {
+            // The user may have as many processes as he is allowed to. That passes.
+            Err(Trouble { doing: FORK, errno: Errno::AGAIN | Errno::NOMEM })
+                if tries < FORK_TRIES =>
+            {
+                tries += 1;
+                let delay = rustix::time::Timespec { tv_sec: 0, tv_nsec: FORK_DELAY_NS };
+                let _ = rustix::thread::nanosleep(&delay);
+            }
+            started => break (start_time, started),
+        }
     };
     let pid = match started {
         Ok(pid) => pid,
@@ -549,7 +563,7 @@ fn start(launch: &Launch<'_>, prepared: &Prepared) -> Result<i32, Trouble> {
     };
     if pid < 0 {
         let errno = Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL);
-        return Err(Trouble { doing: "fork", errno });
+        return Err(Trouble { doing: FORK, errno });
     }
     // SAFETY: the child wrote it, if at all, before it exited; the compiler must not assume that it
     // is still what was stored above.
@@ -561,6 +575,18 @@ fn start(launch: &Launch<'_>, prepared: &Prepared) -> Result<i32, Trouble> {
         }
     }
 }
+
+/// What is tried when there is no room for another process.
+const FORK: &str = "fork";
+
+/// How often, and with which pause, a coordinator tries to fork when there is no room: some 50
+/// seconds, less than the time after which the runner gives a coordinator up.
+const FORK_TRIES: u32 = 250;
+const FORK_DELAY_NS: i64 = 200_000_000;
+
+/// How often, once a second, a coordinator tries to write a record to a full disk; longer than a
+/// runner does.
+const WRITE_TRIES: u32 = 120;
 
 /// What is tried when the program itself is the trouble; its path follows in messages.
 const EXECUTE: &str = "execute ";
@@ -804,12 +830,25 @@ impl Recorder {
         let (stream, notes) =
             unsafe { (BorrowedFd::borrow_raw(self.stream), BorrowedFd::borrow_raw(self.notes)) };
         // One write: readers of a growing stream see all of it or a torn tail that grows.
-        let mut rest = record.finish();
-        while !rest.is_empty() {
-            match rustix::io::write(stream, rest) {
-                Ok(n) => rest = &rest[n..],
+        let bytes = record.finish();
+        let (mut written, mut tries) = (0, 0);
+        while written < bytes.len() {
+            match rustix::io::write(stream, &bytes[written..]) {
+                Ok(n) => written += n,
                 Err(Errno::INTR) => {}
-                // A full disk. The runner notices the end of a coordinator that recorded nothing.
+                Err(_) if tries < WRITE_TRIES => {
+                    // A full disk. How the run ended is worth waiting for space.
+                    tries += 1;
+                    if let Ok(stat) = rustix::fs::fstat(stream) {
+                        let size = u64::try_from(stat.st_size).unwrap_or(0);
+                        let whole = size.saturating_sub(written as u64);
+                        let _ = rustix::fs::ftruncate(stream, whole);
+                    }
+                    written = 0;
+                    let second = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
+                    let _ = rustix::thread::nanosleep(&second);
+                }
+                // The runner notices the end of a coordinator that recorded nothing.
                 Err(_) => break,
             }
         }

@@ -126,10 +126,14 @@ pub enum Effect {
         /// Index of the process in the task.
         process: u32,
     },
-    /// SIGKILL what is left of the current run of a process, coordinator included.
+    /// SIGKILL what is left of a run of a process.
     Sweep {
         /// Index of the process in the task.
         process: u32,
+        /// The coordinator of that run. By the time of the sweep there may be another run.
+        coordinator: Claim,
+        /// The coordinator itself, too: its run has not ended.
+        whole: bool,
     },
     /// SIGTERM to everything that the task started.
     Terminate,
@@ -528,7 +532,7 @@ impl Engine {
                 // take the time that it was given.
                 let cleaning = self.stage == Some(Stage::Cleaning);
                 if run.is_terminal() && leftovers && !cleaning {
-                    effects.push(Effect::Sweep { process });
+                    effects.extend(self.sweep(process, false));
                 }
                 if run == Run::Running && cleaning {
                     // It was not there yet when everything was told to end.
@@ -566,7 +570,12 @@ impl Engine {
         let status = ProcessStatus { reason: Some(reason), ..self.next_status(process, Run::Lost) };
         self.write_process(now, status, effects);
         // Its tree must not outlive it.
-        effects.push(Effect::Sweep { process });
+        effects.extend(self.sweep(process, true));
+    }
+
+    fn sweep(&self, process: u32, whole: bool) -> Option<Effect> {
+        let coordinator = self.runs[process as usize].coordinator?;
+        Some(Effect::Sweep { process, coordinator, whole })
     }
 
     fn killed_status(&self, now: Now, process: u32) -> ProcessStatus {
@@ -743,7 +752,7 @@ impl Engine {
             && until <= now.mono
         {
             self.forked.pop_first();
-            effects.push(Effect::Sweep { process });
+            effects.extend(self.sweep(process, true));
         }
     }
 

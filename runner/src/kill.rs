@@ -4,6 +4,7 @@
 //! with a terminal state. No SIGTERM, no finalizing processes: that is what signals to the runner are
 //! for.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -87,7 +88,7 @@ pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool,
     if !reach.is_this_boot(view.boot_id()) {
         return Ok(false);
     }
-    let handle = runner_claim(&view).and_then(|claim| reach.identify(&claim));
+    let handle = runner_claim(&view).and_then(|claim| reach.identify(&claim, &stream));
     Ok(handle.map(|handle| handle.signal(signal)).is_some())
 }
 
@@ -140,9 +141,10 @@ pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
     let live: Vec<String> = view.live().map(|(name, _)| name.to_owned()).collect();
     for name in live {
         // What the coordinator recorded and the runner did not copy any more.
-        if let Ok(stream) = files.read_stream(&format!("coordinator.{name}")) {
+        let stream = files.read_stream(&format!("coordinator.{name}")).ok();
+        if let Some(stream) = &stream {
             let mut reader = Reader::new();
-            while let Ok(Next::Record(record)) = reader.next(&stream) {
+            while let Ok(Next::Record(record)) = reader.next(stream) {
                 if view.add(record.clone()).is_ok() {
                     writer.push(&record);
                 }
@@ -152,7 +154,7 @@ pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
         if last.state == Some(ProcessState::WAITING) {
             continue;
         }
-        let was_alive = same_boot && kill_run(&reach, last);
+        let was_alive = same_boot && kill_run(&reach, last, stream.as_ref());
         let run = if was_alive { Run::Killed } else { Run::Lost };
         writer.push(&RunnerCkpt::ProcessStatus(ProcessStatus {
             seq: last.seq.map(|seq| seq + 1),
@@ -169,14 +171,14 @@ pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
 }
 
 /// SIGKILLs a coordinator, its descendants and its session. True if anything was alive.
-fn kill_run(reach: &Reach, run: &ProcessStatus) -> bool {
+fn kill_run(reach: &Reach, run: &ProcessStatus, stream: Option<&File>) -> bool {
     let Some(pid) = run.coordinator_pid else { return false };
     let claim = Claim {
         pid,
         ticks: run.coordinator_start_ticks,
         fork_time: run.fork_time.map_or(0.0, |time| time.0),
     };
-    let coordinator = reach.identify(&claim);
+    let coordinator = stream.and_then(|stream| reach.identify(&claim, stream));
     let tree = match &coordinator {
         Some(_) => descendants(&reach.proc.table().unwrap_or_default(), [pid]),
         None => Vec::new(),
@@ -193,11 +195,13 @@ fn kill_run(reach: &Reach, run: &ProcessStatus) -> bool {
         ticks: run.start_ticks,
         fork_time: run.start_time.map_or(0.0, |time| time.0),
     });
-    let bash = bash.and_then(|claim| reach.identify(&claim));
+    let bash = bash.and_then(|bash| reach.identify_bash(&bash, pid));
     if let Some(handle) = &bash {
         handle.signal(Signal::KILL);
     }
-    let rest = reach.kill_all(|| reach.session(pid, false));
+    // A leader that lives and was not identified is somebody else's.
+    let is_free = || reach.proc.stat(pid).is_none_or(|stat| stat.zombie);
+    let rest = (coordinator.is_some() || is_free()) && reach.kill_all(|| reach.session(pid, false));
     coordinator.is_some() || bash.is_some() || !tree.is_empty() || rest
 }
 

@@ -4,6 +4,7 @@
 //! pidfd that was opened and then checked against the start ticks that were seen before.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -98,6 +99,22 @@ impl Proc {
                 .map(|stat| (stat.st_dev, stat.st_ino))
         };
         stat(&format!("{pid}/exe")).is_some_and(|exe| Some(exe) == stat("self/exe"))
+    }
+
+    /// Has a process this very file open?
+    pub fn has_open(&self, pid: i32, file: &File) -> bool {
+        let id = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        let Ok(wanted) = rustix::fs::fstat(file).map(id) else { return false };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let path = format!("{pid}/fd");
+        let Ok(fds) = rustix::fs::openat(&self.fd, path, flags, Mode::empty()) else {
+            return false;
+        };
+        let Ok(entries) = rustix::fs::Dir::read_from(&fds) else { return false };
+        entries.flatten().any(|entry| {
+            rustix::fs::statat(&fds, entry.file_name(), rustix::fs::AtFlags::empty())
+                .is_ok_and(|stat| id(stat) == wanted)
+        })
     }
 
     /// The kernel's boot id; it changes with every boot.
@@ -227,6 +244,9 @@ mod tests {
         assert!(!stat.zombie && stat.ticks > 0);
         assert_eq!(proc.uid(me), Some(rustix::process::getuid().as_raw()));
         assert!(proc.is_our_executable(me));
+        let file = tempfile::tempfile().unwrap();
+        assert!(proc.has_open(me, &file));
+        assert!(!proc.has_open(1, &file));
         assert_eq!(proc.boot_id().unwrap().len(), 36);
         assert!(proc.boot_time().unwrap() > 1e9);
         assert!(proc.table().unwrap().contains(&stat));

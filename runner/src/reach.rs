@@ -5,6 +5,7 @@
 //! boot id), and it runs as the task's user or is our own executable. Everything else that a stream
 //! says is a hint.
 
+use std::fs::File;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -54,8 +55,23 @@ impl Reach {
         self.proc.uid(stat.pid) == Some(self.uid) || self.proc.is_our_executable(stat.pid)
     }
 
-    /// The living process that a stream claims, if the kernel agrees.
-    pub fn identify(&self, claim: &Claim) -> Option<Handle> {
+    /// The living process that a stream claims, if the kernel agrees: the same start, the task's
+    /// user or our executable, and the stream in question open. The last is what tells our
+    /// coordinator from that of another task of the same user.
+    pub fn identify(&self, claim: &Claim, stream: &File) -> Option<Handle> {
+        let stat = self.started_as_claimed(claim)?;
+        let ours = self.may_signal(&stat) && self.proc.has_open(claim.pid, stream);
+        if ours { self.proc.handle(&stat) } else { None }
+    }
+
+    /// The living process that a stream claims to be the bash of a run.
+    pub fn identify_bash(&self, claim: &Claim, coordinator: i32) -> Option<Handle> {
+        let stat = self.started_as_claimed(claim)?;
+        let ours = stat.session == coordinator && self.may_signal(&stat);
+        if ours { self.proc.handle(&stat) } else { None }
+    }
+
+    fn started_as_claimed(&self, claim: &Claim) -> Option<Stat> {
         let stat = self.proc.stat(claim.pid).filter(|stat| !stat.zombie)?;
         let same = match claim.ticks {
             Some(ticks) => ticks == stat.ticks,
@@ -64,7 +80,7 @@ impl Reach {
                 (started - claim.fork_time).abs() < START_TOLERANCE
             }
         };
-        if same && self.may_signal(&stat) { self.proc.handle(&stat) } else { None }
+        same.then_some(stat)
     }
 
     /// The living members of the session of a coordinator, itself excluded. `ours`: the coordinator

@@ -24,7 +24,7 @@ use crate::coordinator::{
     self, Environment, Forked, Heap, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program,
     Reaped,
 };
-use crate::engine::{Controller, Effect, Engine, Event, Level, Now};
+use crate::engine::{Claim, Controller, Effect, Engine, Event, Level, Now};
 use crate::error::RunError;
 use crate::files::{self, LastName, TaskFiles, failed};
 use crate::log;
@@ -51,6 +51,10 @@ const RETRY: Micros = 1_000_000;
 /// A coordinator's stream that is still locked is tried again after this time, so many times.
 const LOCK_RETRY: Micros = 50_000;
 const LOCK_RETRIES: u32 = 200;
+
+/// How often, and with which pause, a runner that starts tries to lock its stream.
+const START_LOCK_RETRIES: u32 = 25;
+const START_LOCK_DELAY: Duration = Duration::from_millis(10);
 
 /// One task, ready to be run.
 #[derive(Clone, Debug)]
@@ -233,7 +237,16 @@ impl<'a> Shell<'a> {
         let files = TaskFiles::create(&settings.root, &settings.task_id, last)?;
         let (stream, size) = files.open_stream("runner")?;
         let path = files.stream_path("runner");
-        let locked = files::try_lock(&stream).map_err(failed("lock", &path))?;
+        let mut locked = files::try_lock(&stream).map_err(failed("lock", &path))?;
+        for _ in 0..START_LOCK_RETRIES {
+            if locked {
+                break;
+            }
+            // A coordinator that was forked just before its runner died lets go of what it
+            // inherited in a moment.
+            std::thread::sleep(START_LOCK_DELAY);
+            locked = files::try_lock(&stream).map_err(failed("lock", &path))?;
+        }
 
         let header = header(&settings, now());
         let me = proc.stat(std::process::id() as i32);
@@ -683,9 +696,9 @@ impl<'a> Shell<'a> {
                 return Ok(Some(self.launch(process, run, seq)));
             }
             Effect::Go { process } => self.go(process)?,
-            Effect::Sweep { process } => {
+            Effect::Sweep { process, coordinator, whole } => {
                 self.commit()?;
-                self.sweep(process);
+                self.sweep(process, &coordinator, whole);
             }
             Effect::Terminate => {
                 self.commit()?;
@@ -928,16 +941,15 @@ impl<'a> Shell<'a> {
         self.reach.kill_all(|| self.targets());
     }
 
-    /// SIGKILLs what is left of the session of a process's current run. If the run has not ended,
-    /// its coordinator as well.
-    fn sweep(&mut self, process: u32) {
-        let last = self.engine.last_run(process);
-        let Some(claim) = last.coordinator else { return };
-        let ended = last.state.is_some_and(Run::is_terminal);
-        let slot = self.current.get(&process).and_then(|slot| self.slots[*slot as usize].as_ref());
-        let is_child = slot.is_some_and(|live| live.adopted.is_none());
-        if let Some(live) = slot
-            && !ended
+    /// SIGKILLs what is left of the session of a coordinator, and if asked, the coordinator.
+    fn sweep(&mut self, process: u32, coordinator: &Claim, whole: bool) {
+        let live = self
+            .current
+            .get(&process)
+            .and_then(|slot| self.slots[*slot as usize].as_ref())
+            .filter(|live| live.pid == coordinator.pid);
+        if let Some(live) = live
+            && whole
         {
             match &live.adopted {
                 Some(handle) => handle.signal(Signal::KILL),
@@ -948,8 +960,13 @@ impl<'a> Shell<'a> {
                 }
             }
         }
-        if is_child || self.same_boot() {
-            self.reach.kill_all(|| self.reach.session(claim.pid, is_child));
+        let is_child = live.is_some_and(|live| live.adopted.is_none());
+        let is_adopted = live.is_some_and(|live| live.adopted.is_some());
+        // A session whose leader lives and is none of ours is somebody else's: the stream lies, or
+        // the number has changed hands.
+        let is_free = || self.reach.proc.stat(coordinator.pid).is_none_or(|stat| stat.zombie);
+        if is_child || (self.same_boot() && (is_adopted || is_free())) {
+            self.reach.kill_all(|| self.reach.session(coordinator.pid, is_child));
         }
     }
 
@@ -995,7 +1012,12 @@ impl<'a> Shell<'a> {
             if !run.is_forked() {
                 continue;
             }
-            let alive = if same_boot { self.reach.identify(&claim).zip(file) } else { None };
+            let alive = match file {
+                Some(file) if same_boot => {
+                    self.reach.identify(&claim, &file).map(|handle| (handle, file))
+                }
+                _ => None,
+            };
             match alive {
                 Some((handle, stream)) => {
                     let slot = self.slots.len() as u32;

@@ -276,6 +276,39 @@ fn background_children_end_with_their_process() {
 }
 
 #[test]
+fn background_children_end_before_the_next_run() {
+    need_root();
+    // However a run ends, and even if the next one starts at once.
+    for (end, outcome) in
+        [("exit 1", "FAILED"), ("kill -9 $$", "KILLED"), ("kill -9 $PPID; sleep 300", "LOST")]
+    {
+        let world = World::new();
+        let cmdline = format!(
+            r#"if [ -e child ]; then
+                sleep 0.3; kill -0 $(cat child) && echo alive; until [ -e go ]; do sleep 0.05; done
+            else
+                sleep 300 & echo $! > child; {end}
+            fi"#
+        );
+        let again = with(process("a", &cmdline), json!({"max_failures": 2}));
+        let task = json!({"processes": [again]}).to_string();
+        let mut runner = Runner::start(&world, "next-run", &task, &[]);
+        wait_run(&runner, "a", 1);
+        let child: i32 = text(world.sandbox().join("child")).trim().parse().unwrap();
+        let begun = std::time::Instant::now();
+        while Process::read(child).is_some() && begun.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let survived = Process::read(child);
+        fs::write(world.sandbox().join("go"), "").unwrap();
+        runner.finish(&world);
+        assert_eq!(outcomes(&runner.records(), "a"), [outcome, "SUCCESS"]);
+        assert!(survived.is_none(), "after a run that was {outcome}: {survived:?}");
+        assert_eq!(stdout(&world, "a", 1), "", "after a run that was {outcome}");
+    }
+}
+
+#[test]
 fn three_layers_with_all_edges_between_them() {
     need_root();
     let world = World::new();

@@ -15,6 +15,18 @@
 
 pub use thrift_wire::{binary, readable, tjson};
 
+/// What a scheduler and its clients say to each other, and the tasks that agents get.
+///
+/// The services extend one another: `aurora_admin::dispatch` serves the methods of all three.
+pub mod api {
+    include!(concat!(env!("OUT_DIR"), "/api.rs"));
+}
+
+/// What a scheduler writes to its replicated log and to backups.
+pub mod storage {
+    include!(concat!(env!("OUT_DIR"), "/storage.rs"));
+}
+
 /// The records of Thermos checkpoint streams.
 pub mod thermos {
     include!(concat!(env!("OUT_DIR"), "/thermos.rs"));

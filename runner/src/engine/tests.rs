@@ -104,7 +104,7 @@ impl World {
                 Effect::Go { process } => {
                     self.live.get_mut(&process).unwrap().life = Life::Allowed;
                 }
-                Effect::Sweep { process } => {
+                Effect::Sweep { process, .. } => {
                     if self.engine.last_run(process).state.is_some_and(Run::is_forked) {
                         self.drop_coordinator(process);
                         self.tell(Event::CoordinatorGone { process, reason: "swept".to_owned() });
@@ -585,6 +585,32 @@ fn a_failed_launch_takes_back_the_launches_behind_it() {
     world.engine.handle(world.now(), Event::NotForked { process: 0, reason }, &mut effects);
     assert!(world.engine.is_terminal(), "one failure fails the task");
     assert!(!world.engine.may_launch(1));
+}
+
+#[test]
+fn a_sweep_is_of_the_run_that_ended_even_if_the_next_begins_at_once() {
+    let json = r#"{"name": "t", "processes": [
+        {"name": "a", "cmdline": "x", "min_duration": 0, "max_failures": 2}]}"#;
+    let mut world = World::new(json, |_, _| FAIL);
+    world.begin();
+    world.start_allowed();
+    let status = world.record(
+        0,
+        ProcessStatus {
+            state: Some(Run::Failed.wire()),
+            stop_time: Some(world.now().seconds()),
+            return_code: Some(1),
+            ..ProcessStatus::default()
+        },
+    );
+    let mut effects = Vec::new();
+    let now = world.now();
+    world.engine.handle(now, Event::Recorded { status, leftovers: true }, &mut effects);
+    let place = |wanted: fn(&Effect) -> bool| effects.iter().position(wanted).unwrap();
+    let sweep = place(|e| {
+        matches!(e, Effect::Sweep { coordinator: Claim { pid: 100, .. }, whole: false, .. })
+    });
+    assert!(sweep < place(|effect| matches!(effect, Effect::Launch { run: 1, .. })));
 }
 
 #[test]

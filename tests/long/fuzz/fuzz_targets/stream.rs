@@ -30,9 +30,6 @@ use thrift_wire::Double;
 const SECOND: Micros = 1_000_000;
 /// About when the recorded streams among the seeds were written, so that their times are near.
 const START: Micros = 1_795_000_000 * SECOND;
-/// Names of processes in the tasks and in the recorded streams, and one that is in neither.
-const NAMES: &[&str] = &["a", "b", "c", "d", "f", "x", "main", "nobody"];
-
 /// Orders, finals, daemons, ephemerals, limits, no limits, and a name that occurs twice.
 static TASKS: LazyLock<Vec<Task>> = LazyLock::new(|| {
     [
@@ -81,30 +78,43 @@ fn seconds(u: &mut Unstructured<'_>) -> Result<Double> {
     }))
 }
 
-fn some<T>(
-    u: &mut Unstructured<'_>,
-    value: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
-) -> Result<Option<T>> {
-    if u.arbitrary()? { value(u).map(Some) } else { Ok(None) }
+/// Optional fields, those that are there by the bits of one byte.
+struct Fields(u8);
+
+impl Fields {
+    fn next<T>(&mut self, value: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        let there = self.0 & 1 != 0;
+        self.0 >>= 1;
+        if there { value().map(Some) } else { Ok(None) }
+    }
 }
 
 fn task_status(u: &mut Unstructured<'_>, stage: &mut Option<Stage>) -> Result<TaskStatus> {
-    let legal: Vec<Stage> = Stage::ALL.into_iter().filter(|next| next.may_follow(*stage)).collect();
-    let state = if u.ratio(1, 16)? || legal.is_empty() {
-        TaskState(u.arbitrary::<i8>()?.into())
-    } else {
-        u.choose(&legal)?.wire()
+    // What ends the stream's use for this target comes last, and is rare.
+    let mut legal: Vec<Stage> =
+        Stage::ALL.into_iter().filter(|next| next.may_follow(*stage)).collect();
+    legal.sort_by_key(|next| next.is_terminal());
+    let odd: u8 = u.arbitrary()?;
+    let next = match legal.iter().position(|next| next.is_terminal()).unwrap_or(legal.len()) {
+        0 => None,
+        open if odd < 240 => Some(legal[usize::from(odd) % open]),
+        _ => Some(legal[usize::from(odd) % legal.len()]),
+    };
+    let state = match next {
+        Some(next) if odd < 253 => next.wire(),
+        _ => TaskState(u.arbitrary::<i8>()?.into()),
     };
     *stage = Stage::from_wire(state).or(*stage);
+    let mut fields = Fields(u.arbitrary()?);
     Ok(TaskStatus {
-        state: if u.ratio(1, 64)? { None } else { Some(state) },
-        timestamp_ms: some(u, number)?,
-        runner_pid: some(u, |u| u.arbitrary())?,
-        runner_uid: some(u, |u| u.arbitrary())?,
-        boot_id: some(u, |u| Ok(u.arbitrary::<u8>()?.to_string()))?,
-        runner_start_ticks: some(u, number)?,
-        goal: some(u, |u| Ok(TaskState(u.int_in_range(-1..=7)?)))?,
-        deadline_ms: some(u, number)?,
+        state: (odd != 253).then_some(state),
+        timestamp_ms: fields.next(|| number(u))?,
+        goal: fields.next(|| Ok(TaskState(u.int_in_range(-1..=7)?)))?,
+        deadline_ms: fields.next(|| number(u))?,
+        boot_id: fields.next(|| Ok(u.arbitrary::<u8>()?.to_string()))?,
+        runner_start_ticks: fields.next(|| number(u))?,
+        runner_pid: fields.next(|| u.arbitrary())?,
+        runner_uid: fields.next(|| u.arbitrary())?,
         ..TaskStatus::default()
     })
 }
@@ -116,52 +126,67 @@ fn process_status(
     last: &mut (Option<Run>, i64),
 ) -> Result<ProcessStatus> {
     let legal: Vec<Run> = Run::ALL.into_iter().filter(|run| run.may_follow(last.0)).collect();
-    let state = if u.ratio(1, 16)? || legal.is_empty() {
-        ProcessState(u.arbitrary::<i8>()?.into())
-    } else {
-        u.choose(&legal)?.wire()
+    let odd: u8 = u.arbitrary()?;
+    let state = match legal.get(usize::from(odd) % legal.len().max(1)) {
+        Some(next) if odd != 255 => next.wire(),
+        _ => ProcessState(u.arbitrary::<i8>()?.into()),
     };
     let expected = if last.0.is_some() { last.1.wrapping_add(1) } else { 0 };
-    let seq = if u.ratio(1, 16)? { number(u)? } else { expected };
+    let seq = match odd {
+        253 => number(u)?,
+        254 => last.1,
+        _ => expected,
+    };
     *last = (Run::from_wire(state).or(last.0), seq);
+    let [mut fields, mut others] = [Fields(u.arbitrary()?), Fields(0)];
+    if fields.0 & 0x80 != 0 {
+        others = Fields(u.arbitrary()?);
+    }
     Ok(ProcessStatus {
-        seq: if u.ratio(1, 64)? { None } else { Some(seq) },
-        process: if u.ratio(1, 64)? { None } else { Some(name.to_owned()) },
-        state: if u.ratio(1, 64)? { None } else { Some(state) },
-        start_time: some(u, seconds)?,
-        pid: some(u, |u| u.arbitrary())?,
-        stop_time: some(u, seconds)?,
-        return_code: some(u, |u| u.arbitrary())?,
-        coordinator_pid: some(u, |u| u.arbitrary())?,
-        fork_time: some(u, seconds)?,
-        coordinator_start_ticks: some(u, number)?,
-        start_ticks: some(u, number)?,
-        reason: some(u, |u| Ok(u.arbitrary::<&str>()?.to_owned()))?,
+        seq: (odd != 250).then_some(seq),
+        process: (odd != 251).then(|| name.to_owned()),
+        state: (odd != 252).then_some(state),
+        stop_time: fields.next(|| seconds(u))?,
+        fork_time: fields.next(|| seconds(u))?,
+        coordinator_pid: fields.next(|| u.arbitrary())?,
+        coordinator_start_ticks: fields.next(|| number(u))?,
+        return_code: fields.next(|| u.arbitrary())?,
+        start_time: others.next(|| seconds(u))?,
+        pid: others.next(|| u.arbitrary())?,
+        start_ticks: others.next(|| number(u))?,
+        reason: others.next(|| Ok(u.arbitrary::<&str>()?.to_owned()))?,
         ..ProcessStatus::default()
     })
 }
 
-/// Records that mostly fit each other, and sometimes damage to their bytes.
-fn make_stream(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+/// Records that mostly fit the task and each other, and sometimes damage to their bytes.
+fn make_stream(task: &Task, u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let mut names: Vec<&str> = task.processes.iter().map(|process| &*process.name).collect();
+    names.push("nobody");
     let mut bytes = Vec::new();
     let mut stage = None;
-    let mut lasts = vec![(None, -1); NAMES.len()];
+    let mut lasts = vec![(None, -1); names.len()];
+    frame(&RunnerCkpt::TaskStatus(task_status(u, &mut stage)?), &mut bytes);
     for _ in 0..u.int_in_range(0..=40)? {
-        let record = match u.int_in_range(0..=15)? {
-            0 => RunnerCkpt::RunnerHeader(RunnerHeader::default()),
-            1..=3 => RunnerCkpt::TaskStatus(task_status(u, &mut stage)?),
-            _ => {
-                let which = u.choose_index(NAMES.len())?;
-                let status = process_status(u, NAMES[which], &mut lasts[which])?;
-                RunnerCkpt::ProcessStatus(status)
+        let kind: u8 = u.arbitrary()?;
+        let record = match kind {
+            0..=200 => {
+                let which = usize::from(kind) % (names.len() - 1);
+                RunnerCkpt::ProcessStatus(process_status(u, names[which], &mut lasts[which])?)
+            }
+            201..=240 => RunnerCkpt::TaskStatus(task_status(u, &mut stage)?),
+            241..=253 => RunnerCkpt::RunnerHeader(RunnerHeader::default()),
+            254..=255 => {
+                let which = names.len() - 1;
+                RunnerCkpt::ProcessStatus(process_status(u, names[which], &mut lasts[which])?)
             }
         };
         frame(&record, &mut bytes);
     }
-    match u.int_in_range(0..=7)? {
-        0 => bytes.truncate(u.int_in_range(0..=bytes.len())?),
-        1 => bytes.resize(bytes.len() + u.int_in_range(1..=5000)?, 0),
-        2 if !bytes.is_empty() => {
+    match u.arbitrary::<u8>()? {
+        253 => bytes.truncate(u.int_in_range(0..=bytes.len())?),
+        254 => bytes.resize(bytes.len() + u.int_in_range(1..=5000)?, 0),
+        255 => {
             let at = u.choose_index(bytes.len())?;
             bytes[at] = u.arbitrary()?;
         }
@@ -484,10 +509,9 @@ impl World<'_, '_> {
     }
 }
 
-fn check(bytes: &[u8], task: u8, u: &mut Unstructured<'_>) {
+fn check(bytes: &[u8], task: &Task, u: &mut Unstructured<'_>) {
     let Some(records) = read(bytes) else { return };
     view(bytes, &records);
-    let task = &TASKS[usize::from(task) % TASKS.len()];
     let mut world = World {
         u,
         task,
@@ -512,9 +536,10 @@ fn check(bytes: &[u8], task: u8, u: &mut Unstructured<'_>) {
 
 fuzz_target!(|data: &[u8]| {
     let &[kind, task, ref rest @ ..] = data else { return };
+    let task = &TASKS[usize::from(task) % TASKS.len()];
     if kind % 2 == 1 {
         let mut u = Unstructured::new(rest);
-        if let Ok(bytes) = make_stream(&mut u) {
+        if let Ok(bytes) = make_stream(task, &mut u) {
             check(&bytes, task, &mut u);
         }
     } else if let Some((length, rest)) = rest.split_first()

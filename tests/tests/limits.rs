@@ -1,0 +1,217 @@
+//! Large tasks, small limits, and tasks that are none.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use thermos_tests::stream::{Record, outcomes, runs, states, task_state};
+use thermos_tests::{Runner, World, need_program, need_root, tckpt};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn process(name: &str, cmdline: &str) -> Json {
+    json!({"name": name, "cmdline": cmdline, "min_duration": 0})
+}
+
+/// Checks that each of the processes had one run, and that it succeeded.
+fn assert_one_run_each(records: &[Record], names: &[String]) {
+    let mut waiting = HashSet::new();
+    let mut succeeded = HashSet::new();
+    for record in records {
+        let Record::Process(it) = record else { continue };
+        match it.state {
+            "WAITING" => assert!(waiting.insert(&it.process), "{} ran again", it.process),
+            "SUCCESS" => assert!(succeeded.insert(&it.process)),
+            "FORKED" | "RUNNING" => {}
+            other => panic!("{} is {other}: {:?}", it.process, it.reason),
+        }
+    }
+    assert_eq!(waiting.len(), names.len());
+    assert!(names.iter().all(|name| succeeded.contains(name)));
+}
+
+#[test]
+fn a_thousand_processes_at_once() {
+    need_root();
+    let world = World::new();
+    let names: Vec<String> = (0..1000).map(|i| format!("p{i}")).collect();
+    let processes: Vec<Json> = names.iter().map(|name| process(name, "true")).collect();
+    let mut runner =
+        Runner::start(&world, "wide", &json!({"processes": processes}).to_string(), &[]);
+    assert!(runner.wait(LONG).success(), "{}", runner.output());
+    assert_eq!(task_state(&runner.records()), Some("SUCCESS"));
+    assert_one_run_each(&runner.records(), &names);
+    world.wait_until_clean(LONG);
+    assert!(!tckpt(&world.streams("wide").join("runner")).contains("TRUNCATED"));
+}
+
+#[test]
+fn a_chain_of_three_hundred() {
+    need_root();
+    let world = World::new();
+    let names: Vec<String> = (0..300).map(|i| format!("p{i}")).collect();
+    let processes: Vec<Json> =
+        names.iter().map(|name| process(name, &format!("echo {name} >> order"))).collect();
+    let task = json!({"processes": processes, "constraints": [{"order": names}]});
+    let mut runner = Runner::start(&world, "chain", &task.to_string(), &[]);
+    assert!(runner.wait(LONG).success(), "{}", runner.output());
+    assert_eq!(task_state(&runner.records()), Some("SUCCESS"));
+    assert_one_run_each(&runner.records(), &names);
+    let order = fs::read_to_string(world.sandbox().join("order")).unwrap();
+    assert!(order.lines().eq(names.iter()), "{order}");
+    world.wait_until_clean(LONG);
+}
+
+#[test]
+fn few_open_files_do_not_limit_a_task() {
+    need_root();
+    let names: Vec<String> = (0..40).map(|i| format!("p{i}")).collect();
+    let processes: Vec<Json> =
+        names.iter().map(|name| process(name, "ulimit -Sn; ulimit -Hn; sleep 0.3")).collect();
+    let task = json!({"processes": processes}).to_string();
+    // A soft limit can be raised; with a hard one, some have to wait for others.
+    for (soft, hard) in [("64", "4096"), ("40", "40")] {
+        let world = World::new();
+        let limit = format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$@\"");
+        let command = ["bash", "-c", &limit, "bash"];
+        let mut runner = Runner::start_under(&world, &command, "files", &task, &[]);
+        assert!(runner.wait(LONG).success(), "{}", runner.output());
+        let records = runner.records();
+        assert_eq!(task_state(&records), Some("SUCCESS"), "{:#?}", states(&records));
+        assert_one_run_each(&records, &names);
+        for name in &names {
+            let log = world.sandbox().join(format!(".logs/{name}/0/stdout"));
+            let seen = fs::read_to_string(log).unwrap();
+            assert_eq!(seen, format!("{soft}\n{hard}\n"), "{name}");
+        }
+        world.wait_until_clean(LONG);
+    }
+}
+
+#[test]
+fn few_processes_do_not_fail_a_task() {
+    need_root();
+    need_program("setpriv", "util-linux");
+    let world = World::new();
+    fs::set_permissions(world.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let names: Vec<String> = (0..12).map(|i| format!("p{i}")).collect();
+    let processes: Vec<Json> = names.iter().map(|name| process(name, "exec sleep 0.3")).collect();
+    // A user of its own: the limit counts all processes of a user, wherever they come from. There
+    // is room for the runner and some runs, of two processes each, but not for all of them.
+    let limit = "ulimit -u 10; exec setpriv --reuid=54321 --regid=54321 --clear-groups \"$@\"";
+    let command = ["bash", "-c", limit, "bash"];
+    let task = json!({"processes": processes, "max_failures": 0}).to_string();
+    let mut runner = Runner::start_under(&world, &command, "processes", &task, &[]);
+    assert!(runner.wait(LONG).success(), "{}", runner.output());
+    let records = runner.records();
+    let reasons = || {
+        let reason = |record: &Record| match record {
+            Record::Process(it) => it.reason.clone(),
+            _ => None,
+        };
+        records.iter().filter_map(reason).collect::<Vec<String>>()
+    };
+    assert_eq!(task_state(&records), Some("SUCCESS"), "{:#?}", states(&records));
+    for name in &names {
+        assert_eq!(outcomes(&records, name), ["SUCCESS"], "{name}: {:#?}", reasons());
+    }
+    world.wait_until_clean(LONG);
+}
+
+#[test]
+fn a_command_line_that_is_too_long_fails_at_once() {
+    need_root();
+    let world = World::new();
+    let long = format!("true {}", "x".repeat(128 << 10));
+    let almost = format!("true {}", "x".repeat((128 << 10) - 100));
+    let task = json!({"processes": [process("long", &long), process("almost", &almost)]});
+    let mut runner = Runner::start(&world, "long", &task.to_string(), &[]);
+    assert!(runner.wait(LONG).success(), "{}", runner.output());
+    let records = runner.records();
+    assert_eq!(task_state(&records), Some("FAILED"));
+    assert_eq!(outcomes(&records, "long"), ["FAILED"]);
+    let run = runs(&records, "long").concat();
+    let last = run.last().unwrap();
+    assert_eq!(last.return_code, Some(126));
+    let reason = last.reason.clone().unwrap();
+    assert!(reason.contains("argument list too long"), "{reason}");
+    let took = last.stop_time.unwrap() - run[1].fork_time.unwrap();
+    assert!(took < 1.0, "{took}");
+    let stderr = fs::read_to_string(world.sandbox().join(".logs/long/0/stderr")).unwrap();
+    assert_eq!(stderr, format!("thermos: {reason}\n"));
+    world.wait_until_clean(LONG);
+}
+
+#[test]
+fn what_is_no_task_is_refused_with_one_line_and_nothing_is_made() {
+    need_root();
+    let one = |settings: Json| {
+        let mut process = json!({"name": "a", "cmdline": "true"});
+        process.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        json!({"processes": [process]}).to_string()
+    };
+    let two = |rest: Json| {
+        let mut task = json!({"processes": [process("a", "true"), process("b", "true")]});
+        task.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        task.to_string()
+    };
+    // Exit code, what the line has to name, the task, further arguments.
+    type Case<'a> = (i32, &'a str, String, &'a [&'a str]);
+    let cases: Vec<Case> = vec![
+        (2, ":1:", r#"{"processes": ["#.into(), &[]),
+        (2, "", String::new(), &[]),
+        (2, "", "[1, 2]".into(), &[]),
+        (2, "processes", r#"{"name": "x"}"#.into(), &[]),
+        (2, "processes", r#"{"processes": 7}"#.into(), &[]),
+        (2, "cmdline", r#"{"processes": [{"name": "a"}]}"#.into(), &[]),
+        (2, "max_failures", one(json!({"max_failures": "many"})), &[]),
+        (2, "min_duration", one(json!({"min_duration": [1]})), &[]),
+        (2, "destination", one(json!({"logger": {"destination": "moon"}})), &[]),
+        (102, "name", one(json!({"name": ""})), &[]),
+        (102, "name", one(json!({"name": "a/b"})), &[]),
+        (102, "name", one(json!({"name": ".."})), &[]),
+        (
+            102,
+            "order",
+            two(json!({"constraints": [{"order": ["a", "b"]}, {"order": ["b", "a"]}]})),
+            &[],
+        ),
+        (102, "order", two(json!({"constraints": [{"order": ["a", "nobody"]}]})), &[]),
+        (102, "nowhere", one(json!({"cmdline": "echo {{nowhere}}"})), &[]),
+        (101, "http", one(json!({"cmdline": "echo {{thermos.ports[http]}}"})), &[]),
+        (104, "nobody-at-all", one(json!({})), &["--setuid=nobody-at-all"]),
+        (104, "0day", one(json!({})), &["--setuid=0day"]),
+    ];
+    let mut complaints = Vec::new();
+    for (code, names, task, args) in cases {
+        let world = World::new();
+        let mut runner = Runner::start(&world, "wrong", &task, args);
+        let status = runner.wait(LONG);
+        let said = runner.output();
+        let mut complain =
+            |what: &str| complaints.push(format!("{what}: {task}: {status}: {said}"));
+        if status.code() != Some(code) {
+            complain(&format!("not exit code {code}"));
+        }
+        // For wrong arguments and files, the usage comes before.
+        let is_message = |line: &&str| !line.is_empty() && !line.starts_with("Usage:");
+        let lines: Vec<&str> = said.lines().filter(is_message).collect();
+        let [line] = lines.as_slice() else {
+            complain("not one line");
+            continue;
+        };
+        if !line.contains(names) {
+            complain(&format!("{names} is not named"));
+        }
+        if code != 104 && !line.contains("wrong.json") {
+            complain("the file is not named");
+        }
+        if world.root().exists() || world.sandbox().exists() {
+            complain("something was made");
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
