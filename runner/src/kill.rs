@@ -14,7 +14,7 @@ use thrift_wire::Double;
 
 use crate::engine::Claim;
 use crate::files::{self, TaskFiles, failed};
-use crate::proc::{Proc, descendants};
+use crate::proc::Proc;
 use crate::reach::Reach;
 use crate::state::{Run, Stage};
 use crate::stream::{Next, Reader, Writer};
@@ -180,7 +180,7 @@ fn kill_run(reach: &Reach, run: &ProcessStatus, stream: Option<&File>) -> bool {
     };
     let coordinator = stream.and_then(|stream| reach.identify(&claim, stream));
     let tree = match &coordinator {
-        Some(_) => descendants(&reach.proc.table().unwrap_or_default(), [pid]),
+        Some(_) => reach.proc.descendants([pid]),
         None => Vec::new(),
     };
     if let Some(handle) = &coordinator {

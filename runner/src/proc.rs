@@ -3,9 +3,9 @@
 //! A process is (pid, start ticks, boot id). Nothing here trusts a bare pid: a signal goes through a
 //! pidfd that was opened and then checked against the start ticks that were seen before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -148,6 +148,76 @@ impl Proc {
         Ok(table)
     }
 
+    /// The living descendants of some processes, without these themselves.
+    ///
+    /// Walks the kernel's lists of children, which is much quicker than the whole table: what forks
+    /// faster than it is looked at cannot be caught. Without these lists (a kernel option) the table
+    /// is read.
+    pub fn descendants(&self, roots: impl IntoIterator<Item = i32> + Clone) -> Vec<Stat> {
+        let mut todo: Vec<i32> = roots.clone().into_iter().collect();
+        let mut found = Vec::new();
+        let mut seen: HashSet<i32> = todo.iter().copied().collect();
+        let mut buffer = String::new();
+        while let Some(parent) = todo.pop() {
+            buffer.clear();
+            if !self.children(parent, &mut buffer) {
+                if self.stat(parent).is_some() {
+                    return descendants(&self.table().unwrap_or_default(), roots);
+                }
+                continue;
+            }
+            for child in buffer.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()) {
+                if seen.insert(child) {
+                    todo.push(child);
+                    found.extend(self.stat(child).filter(|stat| !stat.zombie));
+                }
+            }
+        }
+        found
+    }
+
+    /// SIGKILLs our own children but those that are spared. Needs no proof of identity: the pid of a
+    /// child cannot change hands before we reap it. That makes it quick enough for children that
+    /// fork and exit all the time.
+    pub fn kill_children(&self, spared: impl Fn(i32) -> bool) {
+        let mut pids = String::new();
+        self.children(rustix::process::getpid().as_raw_pid(), &mut pids);
+        for child in pids.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()) {
+            if let Some(pid) = Pid::from_raw(child)
+                && !spared(child)
+            {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+
+    /// Appends the pids of a process's children. False if the kernel does not say.
+    fn children(&self, pid: i32, pids: &mut String) -> bool {
+        let mut add = |path: String| {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            let Ok(fd) = rustix::fs::openat(&self.fd, path, flags, Mode::empty()) else {
+                return false;
+            };
+            // The lists of several threads follow each other.
+            pids.push(' ');
+            File::from(fd).read_to_string(pids).is_ok()
+        };
+        if !add(format!("{pid}/task/{pid}/children")) {
+            return false;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let threads = rustix::fs::openat(&self.fd, format!("{pid}/task"), flags, Mode::empty())
+            .and_then(|fd| rustix::fs::Dir::read_from(&fd));
+        for thread in threads.into_iter().flatten().flatten() {
+            if let Some(tid) = thread.file_name().to_str().ok().and_then(|t| t.parse::<i32>().ok())
+                && tid != pid
+            {
+                add(format!("{pid}/task/{tid}/children"));
+            }
+        }
+        true
+    }
+
     /// A handle of exactly this process; `None` if it is gone.
     pub fn handle(&self, stat: &Stat) -> Option<Handle> {
         let pid = Pid::from_raw(stat.pid)?;
@@ -198,7 +268,7 @@ impl Handle {
 }
 
 /// The living descendants of `roots` in a table, without the roots themselves.
-pub fn descendants(table: &[Stat], roots: impl IntoIterator<Item = i32>) -> Vec<Stat> {
+fn descendants(table: &[Stat], roots: impl IntoIterator<Item = i32>) -> Vec<Stat> {
     let mut children: HashMap<i32, Vec<&Stat>> = HashMap::new();
     for stat in table {
         children.entry(stat.ppid).or_default().push(stat);
@@ -250,6 +320,13 @@ mod tests {
         assert_eq!(proc.boot_id().unwrap().len(), 36);
         assert!(proc.boot_time().unwrap() > 1e9);
         assert!(proc.table().unwrap().contains(&stat));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id() as i32;
+        assert!(proc.descendants([me]).iter().any(|stat| stat.pid == pid));
+        assert!(descendants(&proc.table().unwrap(), [me]).iter().any(|stat| stat.pid == pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(proc.descendants([me]).iter().all(|stat| stat.pid != pid));
         assert!(proc.handle(&stat).is_some());
         assert!(proc.handle(&Stat { ticks: stat.ticks + 1, ..stat }).is_none(), "another process");
     }

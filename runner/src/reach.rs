@@ -5,8 +5,9 @@
 //! boot id), and it runs as the task's user or is our own executable. Everything else that a stream
 //! says is a hint.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -20,8 +21,8 @@ const START_TOLERANCE: f64 = 10.0;
 /// Clock ticks per second in `/proc`; part of the kernel's interface.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Rounds of SIGKILL against processes that fork faster than they are found.
-const KILL_ROUNDS: u32 = 50;
+/// How long processes that fork faster than they are found are chased at a time.
+const CHASE: Duration = Duration::from_millis(500);
 
 /// The process table, and the user whose processes may be signalled.
 #[derive(Debug)]
@@ -84,32 +85,40 @@ impl Reach {
     }
 
     /// The living members of the session of a coordinator, itself excluded. `ours`: the coordinator
-    /// is or was our own child, so that the session number cannot have changed hands.
+    /// is or was our own child, so that all of them are our descendants.
     pub fn session(&self, leader: i32, ours: bool) -> Vec<Stat> {
-        let table = self.proc.table().unwrap_or_default();
-        table
-            .into_iter()
-            .filter(|stat| stat.session == leader && stat.pid != leader && !stat.zombie)
-            .filter(|stat| ours || self.may_signal(stat))
-            .collect()
+        let mut members = if ours {
+            self.proc.descendants([rustix::process::getpid().as_raw_pid()])
+        } else {
+            self.proc.table().unwrap_or_default()
+        };
+        members.retain(|stat| {
+            stat.session == leader
+                && stat.pid != leader
+                && !stat.zombie
+                && (ours || self.may_signal(stat))
+        });
+        members
     }
 
     /// SIGKILLs what a search finds until it finds nothing, within reason. True if it found anything.
     pub fn kill_all(&self, search: impl Fn() -> Vec<Stat>) -> bool {
-        let mut found = false;
-        for round in 0..KILL_ROUNDS {
+        let begun = Instant::now();
+        let mut known: HashSet<(i32, i64)> = HashSet::new();
+        loop {
             let targets = search();
-            if targets.is_empty() {
-                break;
+            if targets.is_empty() || begun.elapsed() > CHASE {
+                return !known.is_empty();
             }
-            found = true;
+            let mut new = false;
             for stat in &targets {
+                new |= known.insert((stat.pid, stat.ticks));
                 self.proc.signal(stat, Signal::KILL);
             }
-            if round > 2 {
+            if !new {
+                // All of them have their signal, and take a moment to die of it.
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        found
     }
 }

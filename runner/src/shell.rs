@@ -4,7 +4,7 @@
 //! engine's effects into the world (records, forks, signals, files). It decides nothing about the
 //! task.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -29,7 +29,7 @@ use crate::error::RunError;
 use crate::files::{self, LastName, TaskFiles, failed};
 use crate::log;
 use crate::plan::Micros;
-use crate::proc::{Handle, Proc, Stat, descendants};
+use crate::proc::{Handle, Proc, Stat};
 use crate::reach::Reach;
 use crate::signals::{Request, Signals};
 use crate::state::{Run, Stage};
@@ -188,6 +188,8 @@ pub struct Shell<'a> {
     interrupted: bool,
     /// Is there a note to read?
     noted: bool,
+    /// Was everything told to die?
+    killing: bool,
     supervisor: Option<std::sync::Arc<OwnedFd>>,
     /// The state that the supervisor knows.
     told: Option<Stage>,
@@ -310,6 +312,7 @@ impl<'a> Shell<'a> {
             writer: Writer::new(stream, length),
             supervisor: settings.supervisor.clone(),
             told: None,
+            killing: false,
             settings,
             signals,
             files,
@@ -355,6 +358,10 @@ impl<'a> Shell<'a> {
             }
             if child {
                 self.reap()?;
+                if self.killing && !self.engine.is_terminal() {
+                    // Something has died, and something else may have taken its place.
+                    self.kill();
+                }
             }
             self.watch_adopted()?;
             let now = now();
@@ -872,11 +879,21 @@ impl<'a> Shell<'a> {
         use std::io::Write;
         let Some((slot, forked)) = self.waiting_for_go.take() else { return Ok(()) };
         if let Some(Some(live)) = self.slots.get_mut(slot as usize) {
-            if let Err(error) = (&live.stream).write_all(&self.forked_frame) {
-                // Without the go byte the coordinator exits, and the run is lost.
-                let name = self.engine.name(process);
-                log!(Level::Error, "cannot record the fork of Process({name}): {error}");
-                return Ok(());
+            let mut tries = 0;
+            while let Err(error) = (&live.stream).write_all(&self.forked_frame) {
+                if tries == 0 {
+                    let name = self.engine.name(process);
+                    log!(Level::Error, "cannot record the fork of Process({name}): {error}");
+                    crate::logging::flush();
+                }
+                tries += 1;
+                if tries > WRITE_PATIENCE {
+                    // Without the go byte the coordinator exits, and the run is lost.
+                    return Ok(());
+                }
+                // A torn record would hide the next one.
+                let _ = live.stream.set_len(live.offset);
+                std::thread::sleep(Duration::from_secs(1));
             }
             live.offset += self.forked_frame.len() as u64;
         }
@@ -898,18 +915,20 @@ impl<'a> Shell<'a> {
     /// belongs to a coordinator of an earlier runner is known by its session only; there the owner
     /// decides.
     fn targets(&self) -> Vec<Stat> {
-        let table = self.reach.proc.table().unwrap_or_default();
         let adopted: Vec<i32> =
             self.slots.iter().flatten().filter(|l| l.adopted.is_some()).map(|l| l.pid).collect();
         let own = std::process::id() as i32;
-        let mut targets = descendants(&table, [own].into_iter().chain(adopted.iter().copied()));
-        let known: std::collections::HashSet<i32> = targets.iter().map(|stat| stat.pid).collect();
-        targets.extend(table.iter().filter(|stat| {
-            !stat.zombie
-                && adopted.contains(&stat.session)
-                && !known.contains(&stat.pid)
-                && self.reach.may_signal(stat)
-        }));
+        let mut targets =
+            self.reach.proc.descendants([own].into_iter().chain(adopted.iter().copied()));
+        if !adopted.is_empty() {
+            let known: HashSet<i32> = targets.iter().map(|stat| stat.pid).collect();
+            targets.extend(self.reach.proc.table().unwrap_or_default().iter().filter(|stat| {
+                !stat.zombie
+                    && adopted.contains(&stat.session)
+                    && !known.contains(&stat.pid)
+                    && self.reach.may_signal(stat)
+            }));
+        }
         targets.retain(|stat| !self.is_ours(stat.pid) && stat.pid != own);
         targets
     }
@@ -927,6 +946,7 @@ impl<'a> Shell<'a> {
     }
 
     fn kill(&mut self) {
+        self.killing = true;
         // Coordinators first: they must not record the death of bash as its own.
         for live in self.slots.iter().flatten() {
             match &live.adopted {
@@ -938,7 +958,10 @@ impl<'a> Shell<'a> {
                 }
             }
         }
-        self.reach.kill_all(|| self.targets());
+        self.reach.kill_all(|| {
+            self.reach.proc.kill_children(|pid| self.is_ours(pid));
+            self.targets()
+        });
     }
 
     /// SIGKILLs what is left of the session of a coordinator, and if asked, the coordinator.
@@ -978,7 +1001,7 @@ impl<'a> Shell<'a> {
 
     fn recover(&mut self) -> Result<(), RunError> {
         let table = self.reach.proc.table().unwrap_or_default();
-        let sessions: std::collections::HashSet<i32> =
+        let sessions: HashSet<i32> =
             table.iter().filter(|stat| !stat.zombie).map(|stat| stat.session).collect();
         let same_boot = self.same_boot();
         for process in 0..self.engine.len() {

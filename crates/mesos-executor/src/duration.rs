@@ -76,7 +76,7 @@ pub fn parse(text: &str) -> Result<Duration, Error> {
 /// Writes a duration in the longest unit in which it is a whole number, at most to [`MAX`].
 pub fn format(duration: Duration) -> String {
     let nanos = duration.min(MAX).as_nanos();
-    let fits = |(_, unit): &&(&str, u64)| nanos % u128::from(*unit) == 0;
+    let fits = |(_, unit): &&(&str, u64)| nanos.is_multiple_of(u128::from(*unit));
     match UNITS.iter().find(fits) {
         Some((name, unit)) if nanos > 0 => format!("{}{name}", nanos / u128::from(*unit)),
         _ => "0ns".to_owned(),

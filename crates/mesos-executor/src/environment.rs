@@ -263,3 +263,136 @@ impl<'a, V: AsRef<OsStr>> Values<'a, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    const FULL: [(&str, &str); 14] = [
+        ("MESOS_AGENT_ENDPOINT", "127.0.0.1:5051"),
+        ("MESOS_FRAMEWORK_ID", "f-0000"),
+        ("MESOS_EXECUTOR_ID", "e"),
+        ("MESOS_DIRECTORY", "/var/sandbox"),
+        ("MESOS_SANDBOX", "/mnt/mesos/sandbox"),
+        ("MESOS_CHECKPOINT", "1"),
+        ("MESOS_RECOVERY_TIMEOUT", "20secs"),
+        ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "1.5secs"),
+        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "2secs"),
+        ("MESOS_EXECUTOR_AUTHENTICATION_TOKEN", "a.b-c_d"),
+        ("MESOS_DOMAIN_SOCKET", "/run/agent.sock"),
+        ("MESOS_SLAVE_ID", "S0"),
+        ("MESOS_HTTP_COMMAND_EXECUTOR", "0"),
+        ("PATH", "/bin"),
+    ];
+
+    /// The full environment with some variables changed; `None` removes one.
+    fn with(changes: &[(&str, Option<&str>)]) -> Result<Environment, Error> {
+        let kept = FULL.into_iter().filter(|(name, _)| !changes.iter().any(|(n, _)| n == name));
+        let new = changes.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        Environment::from_vars(kept.chain(new))
+    }
+
+    #[test]
+    fn full() {
+        let environment = with(&[]).unwrap();
+        assert_eq!(
+            environment,
+            Environment {
+                agent: Endpoint { host: "127.0.0.1".into(), port: 5051 },
+                domain_socket: Some("/run/agent.sock".into()),
+                framework_id: "f-0000".into(),
+                executor_id: "e".into(),
+                agent_id: Some("S0".into()),
+                directory: "/var/sandbox".into(),
+                sandbox: "/mnt/mesos/sandbox".into(),
+                checkpoint: true,
+                recovery_timeout: Duration::from_secs(20),
+                subscription_backoff_max: Duration::from_millis(1500),
+                shutdown_grace_period: Duration::from_secs(2),
+                authentication_token: Token::new("a.b-c_d"),
+            }
+        );
+        assert!(!format!("{environment:?}").contains("a.b-c_d"));
+    }
+
+    #[test]
+    fn least() {
+        let environment = Environment::from_vars(FULL.into_iter().take(4)).unwrap();
+        assert_eq!(environment.sandbox, environment.directory);
+        assert_eq!(environment.recovery_timeout, Duration::from_secs(900));
+        assert_eq!(environment.subscription_backoff_max, Duration::from_secs(2));
+        assert_eq!(environment.shutdown_grace_period, Duration::from_secs(5));
+        assert!(!environment.checkpoint);
+        assert_eq!(environment.authentication_token, None);
+        assert_eq!(environment.domain_socket, None);
+    }
+
+    #[rstest]
+    #[case("1", true)]
+    #[case("0", false)]
+    #[case("true", false)]
+    #[case("", false)]
+    fn checkpoint(#[case] value: &str, #[case] checkpoint: bool) {
+        let environment = with(&[("MESOS_CHECKPOINT", Some(value))]).unwrap();
+        assert_eq!(environment.checkpoint, checkpoint);
+    }
+
+    #[rstest]
+    #[case("MESOS_AGENT_ENDPOINT", None,
+        "MESOS_AGENT_ENDPOINT is not set: was this started by a Mesos agent?")]
+    #[case("MESOS_FRAMEWORK_ID", None,
+        "MESOS_FRAMEWORK_ID is not set: was this started by a Mesos agent?")]
+    #[case("MESOS_EXECUTOR_ID", Some(""),
+        "MESOS_EXECUTOR_ID is not set: was this started by a Mesos agent?")]
+    #[case("MESOS_DIRECTORY", None,
+        "MESOS_DIRECTORY is not set: was this started by a Mesos agent?")]
+    #[case("MESOS_AGENT_ENDPOINT", Some("localhost"), "MESOS_AGENT_ENDPOINT is not host:port")]
+    #[case("MESOS_RECOVERY_TIMEOUT", Some("15 mins"),
+        "MESOS_RECOVERY_TIMEOUT is not a duration: its unit is none of ns, us, ms, secs, mins, \
+         hrs, days, weeks")]
+    #[case("MESOS_SUBSCRIPTION_BACKOFF_MAX", Some("-1secs"),
+        "MESOS_SUBSCRIPTION_BACKOFF_MAX is not a duration: does not start with a number")]
+    #[case("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", Some("99999999weeks"),
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD is not a duration: longer than 292 years")]
+    #[case("MESOS_EXECUTOR_AUTHENTICATION_TOKEN", Some("a\r\nb"),
+        "MESOS_EXECUTOR_AUTHENTICATION_TOKEN has a character that HTTP does not allow")]
+    fn wrong(#[case] name: &str, #[case] value: Option<&str>, #[case] text: &str) {
+        assert_eq!(with(&[(name, value)]).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn not_utf8() {
+        let vars = FULL.map(|(name, value)| (name, OsString::from(value)));
+        let bad = |name| (name, OsString::from_vec(vec![0xff]));
+        let error = Environment::from_vars(vars.clone().into_iter().chain([bad(FRAMEWORK_ID)]));
+        assert_eq!(error.unwrap_err().to_string(), "MESOS_FRAMEWORK_ID is not UTF-8");
+        // A path need not be.
+        let fine = Environment::from_vars(vars.into_iter().chain([bad(SANDBOX)])).unwrap();
+        assert_eq!(fine.sandbox.into_os_string().into_vec(), [0xff]);
+    }
+
+    #[rstest]
+    #[case("127.0.0.1:5051", Some(("127.0.0.1", 5051)))]
+    #[case("agent.example:65535", Some(("agent.example", 65535)))]
+    #[case("[::1]:80", Some(("::1", 80)))]
+    #[case("::1:80", None)]
+    #[case("agent", None)]
+    #[case("agent:", None)]
+    #[case(":80", None)]
+    #[case("[]:80", None)]
+    #[case("agent:65536", None)]
+    #[case("agent:+1", None)]
+    #[case("a b:80", None)]
+    #[case("a\r\nX:80", None)]
+    #[case("http://agent:80", None)]
+    fn endpoints(#[case] text: &str, #[case] parts: Option<(&str, u16)>) {
+        let endpoint = Endpoint::parse(text);
+        assert_eq!(endpoint.as_ref().map(|e| (e.host.as_str(), e.port)), parts);
+        if let Some(endpoint) = endpoint {
+            assert_eq!(endpoint.to_string(), text);
+        }
+    }
+}

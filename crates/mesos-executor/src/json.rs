@@ -6,7 +6,7 @@
 //! protobuf form and a table of fields, so that every message has a JSON form.
 
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost::{Message as _, Name};
+use prost::Name;
 use serde_json::{Map, Number, Value};
 
 use crate::base64;
@@ -290,4 +290,159 @@ fn write_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
     encode_key(number, WireType::LengthDelimited, out);
     encode_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Format;
+    use crate::v1::executor::{Call, Event};
+    use crate::v1::{
+        ContainerId, FrameworkInfo, MasterInfo, RLimitInfo, Resource, TaskInfo, TaskStatus, Value as V,
+    };
+    use rstest::rstest;
+    use serde_json::json;
+
+    /// What comes of a text that is read and written again.
+    fn again<M: prost::Message + Name + Default>(text: Value) -> Result<Value, String> {
+        from_value::<M>(&text).map(|m| to_value(&m)).map_err(|e| e.to_string())
+    }
+
+    fn status(extra: Value) -> Value {
+        let mut status = json!({"task_id": {"value": "t"}, "state": "TASK_RUNNING"});
+        status.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        status
+    }
+
+    #[rstest]
+    #[case::plain(json!({}), json!({}))]
+    #[case::null(json!({"message": null}), json!({}))]
+    #[case::unknown_field(json!({"nonsense": [1, {"a": 2}]}), json!({}))]
+    #[case::unknown_enum(json!({"reason": "REASON_OF_TOMORROW"}), json!({}))]
+    #[case::enum_number(json!({"reason": 20}), json!({"reason": "REASON_CONTAINER_LIMITATION_DISK"}))]
+    #[case::enum_unknown_number(json!({"reason": 4711}), json!({"reason": 4711}))]
+    #[case::bytes(json!({"uuid": "WpFh/+UxTJ+W0ADuoEsv9g=="}), json!({"uuid": "WpFh/+UxTJ+W0ADuoEsv9g=="}))]
+    #[case::empty_bytes(json!({"data": ""}), json!({"data": ""}))]
+    #[case::double_text(json!({"timestamp": "1.25"}), json!({"timestamp": 1.25}))]
+    #[case::double_integer(json!({"timestamp": 7}), json!({"timestamp": 7.0}))]
+    #[case::double_infinite(json!({"timestamp": "Infinity"}), json!({"timestamp": "Infinity"}))]
+    #[case::double_nan(json!({"timestamp": "NaN"}), json!({"timestamp": "NaN"}))]
+    #[case::bool(json!({"healthy": false}), json!({"healthy": false}))]
+    #[case::long(
+        json!({"unreachable_time": {"nanoseconds": "-9223372036854775808"}}),
+        json!({"unreachable_time": {"nanoseconds": i64::MIN}}))]
+    #[case::int32(
+        json!({"check_status": {"command": {"exit_code": -1}}}),
+        json!({"check_status": {"command": {"exit_code": -1}}}))]
+    #[case::uint32_with_fraction(
+        json!({"container_status": {"executor_pid": 12.0}}),
+        json!({"container_status": {"executor_pid": 12}}))]
+    #[case::quotes(json!({"message": "\"\\\n\u{1}é"}), json!({"message": "\"\\\n\u{1}é"}))]
+    fn statuses(#[case] read: Value, #[case] written: Value) {
+        assert_eq!(again::<TaskStatus>(status(read)), Ok(status(written)));
+    }
+
+    #[rstest]
+    #[case(json!({"task_id": "t"}), "task_id is not an object")]
+    #[case(json!({"task_id": {"value": 1}}), "task_id.value is not a string")]
+    #[case(json!({"timestamp": "soon"}), "timestamp is not a number")]
+    #[case(json!({"timestamp": true}), "timestamp is not a number")]
+    #[case(json!({"healthy": 1}), "healthy is not true or false")]
+    #[case(json!({"uuid": "?"}), "uuid is not base64")]
+    #[case(json!({"reason": true}), "reason is not an integer")]
+    #[case(json!({"reason": 5000000000i64}), "reason is not a name")]
+    #[case(json!({"labels": {"labels": {}}}), "labels.labels is not an array")]
+    #[case(json!({"labels": {"labels": [{"key": "a"}, 1]}}), "labels.labels[1] is not an object")]
+    #[case(json!({"check_status": {"http": {"status_code": -1}}}),
+        "check_status.http.status_code is not a 32-bit number from 0")]
+    #[case(json!({"check_status": {"command": {"exit_code": 1.5}}}),
+        "check_status.command.exit_code is not an integer")]
+    #[case(json!({"unreachable_time": {"nanoseconds": 1e19}}),
+        "unreachable_time.nanoseconds is not a 64-bit integer")]
+    fn wrong(#[case] read: Value, #[case] reason: &str) {
+        let expected = format!("failed to decode TaskStatus: {reason}");
+        assert_eq!(again::<TaskStatus>(status(read)), Err(expected));
+    }
+
+    #[rstest]
+    #[case(json!({"state": "TASK_RUNNING"}), "TaskStatus without task_id")]
+    #[case(json!({"task_id": {}, "state": "TASK_RUNNING"}), "TaskStatus without task_id.value")]
+    #[case(json!({"task_id": {"value": "t"}}), "TaskStatus without state")]
+    #[case(json!({"task_id": {"value": "t"}, "state": "TASK_SLEEPING"}), "TaskStatus without state")]
+    #[case(status(json!({"labels": {"labels": [{}]}})), "TaskStatus without labels.labels.key")]
+    #[case(json!([]), "failed to decode TaskStatus: TaskStatus is not an object")]
+    fn incomplete(#[case] read: Value, #[case] reason: &str) {
+        assert_eq!(again::<TaskStatus>(read), Err(reason.to_owned()));
+    }
+
+    #[test]
+    fn maps() {
+        let task = json!({
+            "name": "n", "task_id": {"value": "t"}, "agent_id": {"value": "a"},
+            "limits": {"cpus": {"value": 2.0}, "mem": {"value": "Infinity"}},
+        });
+        assert_eq!(again::<TaskInfo>(task.clone()), Ok(task));
+        let framework = json!({
+            "user": "u", "name": "n",
+            "offer_filters": {"r": {"min_allocatable_resources": {"quantities": [
+                {"quantities": {"cpus": {"value": 0.1}}}, {},
+            ]}}},
+        });
+        assert_eq!(again::<FrameworkInfo>(framework.clone()), Ok(framework));
+        let wrong = json!({
+            "name": "n", "task_id": {"value": "t"}, "agent_id": {"value": "a"},
+            "limits": {"cpus": {"value": "many"}},
+        });
+        let reason = "failed to decode TaskInfo: limits[\"cpus\"].value is not a number";
+        assert_eq!(again::<TaskInfo>(wrong), Err(reason.to_owned()));
+    }
+
+    #[test]
+    fn an_empty_capability() {
+        // Mesos 1.11 writes one that has no number in this API.
+        let master = json!({
+            "id": "i", "ip": 16777343, "port": 5050,
+            "capabilities": [{"type": "AGENT_UPDATE"}, {}],
+        });
+        assert_eq!(again::<MasterInfo>(master.clone()), Ok(master));
+    }
+
+    #[test]
+    fn large_numbers() {
+        let limits = json!({"rlimits": [{"type": "RLMT_AS", "hard": u64::MAX, "soft": "18446744073709551615"}]});
+        let expected = json!({"rlimits": [{"type": "RLMT_AS", "hard": u64::MAX, "soft": u64::MAX}]});
+        assert_eq!(again::<RLimitInfo>(limits), Ok(expected));
+        let ranges = json!({"type": "RANGES", "ranges": {"range": [{"begin": 0, "end": u64::MAX}]}});
+        assert_eq!(again::<V>(ranges.clone()), Ok(ranges));
+    }
+
+    #[test]
+    fn packed_enums() {
+        // Proto2 packs nothing, but whoever decodes has to take both.
+        let packed = [0x0a, 4, 0xe8, 0x07, 0xe9, 0x07];
+        let info = Format::Protobuf.decode::<crate::v1::CapabilityInfo>(&packed).unwrap();
+        assert_eq!(to_value(&info), json!({"capabilities": ["CHOWN", "DAC_OVERRIDE"]}));
+    }
+
+    #[test]
+    fn text() {
+        let error = from_slice::<Call>(b"{").unwrap_err().to_string();
+        assert!(error.starts_with("failed to decode Call: EOF"), "{error}");
+        let event = from_slice::<Event>(br#"{"type":"SHUTDOWN"}"#).unwrap();
+        assert_eq!(to_string(&event), r#"{"type":"SHUTDOWN"}"#);
+        assert_eq!(from_slice::<Event>(b"{}"), Ok(Event::default()));
+        // An empty object inside is kept.
+        let revocable = json!({"name": "cpus", "type": "SCALAR", "revocable": {}});
+        assert_eq!(again::<Resource>(revocable.clone()), Ok(revocable));
+    }
+
+    #[test]
+    fn too_deep() {
+        let mut id = json!({"value": "a"});
+        for _ in 0..110 {
+            id = json!({"value": "a", "parent": id});
+        }
+        let error = again::<ContainerId>(id).unwrap_err();
+        assert_eq!(error, "failed to decode ContainerID: nested too deeply");
+    }
 }
