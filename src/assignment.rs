@@ -94,7 +94,7 @@ pub fn resolve(assigned: &AssignedTask) -> Result<Assignment, BadTask> {
     let Json::Object(members) = &document else {
         return Err(bad("executorConfig.data is no JSON object"));
     };
-    let is_instance = members.iter().any(|(name, _)| name == "instance");
+    let is_instance = members.iter().any(|(name, _)| &**name == "instance");
     let schema = if is_instance { &MESOS_TASK_INSTANCE } else { &MESOS_JOB };
     let limits =
         Limits { work: BASE_WORK + WORK_PER_BYTE * data.len() as u64, ..Limits::default() };
@@ -117,8 +117,8 @@ pub fn resolve(assigned: &AssignedTask) -> Result<Assignment, BadTask> {
         host,
         role: config.job.as_ref().and_then(|job| job.role.clone()),
         isolation: match &config.container {
-            Some(Container::Docker(_)) => Isolation::Docker,
-            Some(Container::Mesos(mesos)) if mesos.image.is_some() => Isolation::Image,
+            Container::Docker(_) => Isolation::Docker,
+            Container::Mesos(mesos) if mesos.image.is_some() => Isolation::Image,
             _ => Isolation::Directory,
         },
         ports: ports(&job, assigned.assigned_ports.as_ref())?,

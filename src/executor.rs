@@ -89,8 +89,8 @@ pub enum Event {
         /// Bytes allowed.
         limit: u64,
     },
-    /// Every update so far is acknowledged.
-    AllAcknowledged,
+    /// Every update so far is acknowledged, or will never be.
+    Flushed,
     /// The agent will not come back.
     AgentGone(String),
     /// The moment that [`Executor::wakeup`] named has come.
@@ -120,6 +120,8 @@ pub enum Effect {
     },
     /// SIGKILL for everything that is left.
     KillEverything,
+    /// Say when every update is acknowledged, at the latest after this time in microseconds.
+    Flush(Micros),
 }
 
 /// The state of the executor.
@@ -199,7 +201,7 @@ impl Executor {
                 let grace = self.finalization_wait.max(60_000_000).min(self.stop_timeout);
                 self.stop(now, Status::new(TaskState::Failed, message), grace, effects);
             }
-            Event::AllAcknowledged => {
+            Event::Flushed => {
                 self.acknowledged = true;
                 self.maybe_done();
             }
@@ -233,9 +235,8 @@ impl Executor {
         if self.phase != Phase::Idle {
             // Shut down before the launch came.
             let status = Status::new(TaskState::Killed, "the executor was shutting down");
-            self.update(status, effects);
-            self.phase = Phase::Leaving;
-            self.deadline = Some(now + LEAVE_TIMEOUT);
+            self.phase = Phase::Starting;
+            self.leave(now, status, effects);
             return;
         }
         match assignment {
@@ -254,13 +255,7 @@ impl Executor {
     }
 
     /// Ends the task; `verdict` is what is reported then.
-    fn stop(
-        &mut self,
-        now: Micros,
-        verdict: Status,
-        grace: Micros,
-        effects: &mut Vec<Effect>,
-    ) {
+    fn stop(&mut self, now: Micros, verdict: Status, grace: Micros, effects: &mut Vec<Effect>) {
         let grace = grace.max(0);
         match self.phase {
             Phase::Idle => {
@@ -372,6 +367,7 @@ impl Executor {
         self.update(status, effects);
         self.phase = Phase::Leaving;
         self.deadline = Some(now + LEAVE_TIMEOUT);
+        effects.push(Effect::Flush(LEAVE_TIMEOUT));
         self.maybe_done();
     }
 

@@ -724,7 +724,7 @@ struct JobUpdateSettings {
   /** Takes instances down only as their SLA policies allow. */
   10: optional bool slaAware,
   /** Which instances are worked on at the same time. */
-  12: optional JobUpdateStrategy updateStrategy,
+  11: optional JobUpdateStrategy updateStrategy,
 }
 
 /** A state that an update entered. */

@@ -335,7 +335,7 @@ mod tests {
     #[case("0", false)]
     #[case("true", false)]
     #[case("", false)]
-    fn checkpoint(#[case] value: &str, #[case] checkpoint: bool) {
+    fn checkpoints(#[case] value: &str, #[case] checkpoint: bool) {
         let environment = with(&[("MESOS_CHECKPOINT", Some(value))]).unwrap();
         assert_eq!(environment.checkpoint, checkpoint);
     }

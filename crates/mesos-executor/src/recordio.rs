@@ -204,9 +204,9 @@ mod tests {
     #[test]
     fn errors_stay() {
         let mut decoder = Decoder::new(9);
-        let error = decoder.next(&mut b"x" as &mut &[u8]);
+        let error = decoder.next(&mut b"x".as_slice());
         assert_eq!(error, Err(Error::BadLength { byte: b'x' }));
-        assert_eq!(decoder.next(&mut b"1\na" as &mut &[u8]), error);
+        assert_eq!(decoder.next(&mut b"1\na".as_slice()), error);
         assert_eq!(decoder.finish(), Err(Error::BadLength { byte: b'x' }));
     }
 

@@ -1,0 +1,455 @@
+//! The shell around the executor's core: one thread that waits for the agent, the runner, signals
+//! and the clock.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mesos_executor::v1::{self, TaskStatus};
+use mesos_executor::{Client, Environment, Handle};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::process::Signal;
+use thermos_runner::coordinator::{Reaped, reap};
+use thermos_runner::engine::Level;
+use thermos_runner::files::TaskFiles;
+use thermos_runner::plan::Micros;
+use thermos_runner::proc::Proc;
+use thermos_runner::reach::Reach;
+use thermos_runner::shell::StopOrder;
+use thermos_runner::state::Stage;
+use thermos_runner::users::{self, User};
+use thermos_runner::view::View;
+use thermos_runner::{kill, log, logging};
+use tokio::net::UnixDatagram;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::assignment::{self, Assignment, Isolation};
+use crate::executor::{Effect, Event, Executor, Phase};
+use crate::options::{self, Options, Wish};
+use crate::outcome::{Status, TaskState};
+use crate::sandbox;
+
+/// How often the use of the disk is looked at.
+const DISK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What must not reach the task.
+const SECRETS: &[&str] = &[mesos_executor::environment::AUTHENTICATION_TOKEN];
+
+/// Runs the executor; returns the exit code.
+pub fn main(arguments: impl IntoIterator<Item = String>) -> i32 {
+    let options = match options::parse(arguments) {
+        Ok(Wish::Run(options)) => options,
+        Ok(Wish::Print(text)) => {
+            print!("{text}");
+            return 0;
+        }
+        Err(error) => {
+            eprintln!("Usage: thermos_executor [options]\n\nthermos_executor: error: {error}");
+            return 2;
+        }
+    };
+    let environment = match Environment::from_vars(std::env::vars_os()) {
+        Ok(environment) => environment,
+        Err(error) => {
+            eprintln!("thermos_executor: error: {error}; this program is started by a Mesos agent");
+            return 1;
+        }
+    };
+    logging::to_stderr(Some(Level::Warn), true);
+    if let Err(error) = logging::to_disk(&environment.sandbox, "thermos_executor", Level::Info) {
+        log!(Level::Warn, "cannot write a log to {}: {error}", environment.sandbox.display());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let code = match runtime {
+        Ok(runtime) => runtime.block_on(run(options, environment)),
+        Err(error) => Err(error),
+    };
+    let code = match code {
+        Ok(()) => 0,
+        Err(error) => {
+            log!(Level::Error, "{error}");
+            1
+        }
+    };
+    logging::flush();
+    code
+}
+
+struct Shell {
+    options: Options,
+    environment: Environment,
+    agent: Handle,
+    core: Executor,
+    begun: Instant,
+    reach: Reach,
+    task_id: Option<String>,
+    /// Arguments for starting the runner, again if need be.
+    runner_arguments: Vec<String>,
+    task: Option<OwnedFd>,
+    runner: Option<i32>,
+    /// A socket that keeps messages apart and knows an end, to the runner.
+    socket: Option<UnixDatagram>,
+    disk_limit: u64,
+}
+
+async fn run(options: Options, environment: Environment) -> std::io::Result<()> {
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        log!(Level::Warn, "cannot become subreaper ({error}): escaped processes will be missed");
+    }
+    let mut children = signal(SignalKind::child())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut client = Client::start(environment.clone(), mesos_executor::Options::default());
+    let stop_timeout = options.stop_timeout.saturating_mul(1_000_000);
+    let mut shell = Shell {
+        agent: client.handle(),
+        core: Executor::new(0, stop_timeout),
+        begun: Instant::now(),
+        reach: Reach::new(Proc::open()?, rustix::process::getuid().as_raw()),
+        task_id: None,
+        runner_arguments: Vec::new(),
+        task: None,
+        runner: None,
+        socket: None,
+        disk_limit: u64::MAX,
+        options,
+        environment,
+    };
+    let mut disk =
+        tokio::time::interval_at(tokio::time::Instant::now() + DISK_INTERVAL, DISK_INTERVAL);
+    while shell.core.phase() != Phase::Done {
+        logging::flush();
+        let wakeup = shell.core.wakeup().map(|at| shell.begun + Duration::from_micros(at as u64));
+        tokio::select! {
+            event = client.next() => shell.agent_event(event),
+            stage = told(shell.socket.as_ref()) => match stage {
+                Some(stage) => shell.tell(Event::Stage(stage)),
+                None => shell.socket = None,
+            },
+            _ = children.recv() => shell.reap(),
+            _ = terminate.recv() => shell.shutdown(),
+            _ = interrupt.recv() => shell.shutdown(),
+            () = sleep_until(wakeup) => shell.tell(Event::Tick),
+            _ = disk.tick(), if shell.runner.is_some() => shell.check_disk(),
+        }
+    }
+    // Nothing outlives the executor, on purpose: the agent would only kill it less cleanly.
+    shell.kill_everything();
+    Ok(())
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next state that the runner tells; `None`: it has closed its end.
+async fn told(socket: Option<&UnixDatagram>) -> Option<Stage> {
+    let Some(socket) = socket else { return std::future::pending().await };
+    loop {
+        let mut byte = [0u8];
+        match socket.recv(&mut byte).await {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {
+                if let Some(stage) = stage_of(byte[0]) {
+                    return Some(stage);
+                }
+            }
+        }
+    }
+}
+
+fn stage_of(number: u8) -> Option<Stage> {
+    Stage::ALL.into_iter().find(|stage| stage.wire().0 == i32::from(number))
+}
+
+impl Shell {
+    fn now(&self) -> Micros {
+        i64::try_from(self.begun.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+
+    fn tell(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.core.handle(self.now(), event, &mut effects);
+        for effect in effects {
+            self.perform(effect);
+        }
+    }
+
+    fn shutdown(&mut self) {
+        log!(Level::Info, "Told to shut down.");
+        let grace = self.environment.shutdown_grace_period.as_micros();
+        self.tell(Event::Shutdown { grace: i64::try_from(grace).unwrap_or(i64::MAX) });
+    }
+
+    // ---- the agent ----
+
+    fn agent_event(&mut self, event: Option<mesos_executor::Event>) {
+        use mesos_executor::Event as Agent;
+        match event {
+            Some(Agent::Launch(task)) => self.launch(&task),
+            Some(Agent::LaunchGroup(tasks)) => {
+                for task in tasks {
+                    self.launch(&task);
+                }
+            }
+            Some(Agent::Kill { task_id, grace }) => {
+                log!(Level::Info, "Told to kill {task_id}.");
+                let grace = grace.map(|grace| i64::try_from(grace.as_micros()).unwrap_or(i64::MAX));
+                self.tell(Event::Kill { task_id, grace });
+            }
+            Some(Agent::Shutdown) => self.shutdown(),
+            Some(Agent::Flushed { .. }) => self.tell(Event::Flushed),
+            Some(Agent::GaveUp(why)) => {
+                log!(Level::Error, "{why}");
+                self.tell(Event::AgentGone(why.to_string()));
+            }
+            Some(Agent::Error(message)) => {
+                log!(Level::Error, "the agent says: {message}");
+                self.shutdown();
+            }
+            Some(Agent::Disconnected { reason }) => {
+                log!(Level::Warn, "lost the agent: {reason}");
+            }
+            Some(Agent::Refused { status, reason }) => {
+                log!(Level::Error, "the agent refused an update of {:?}: {reason}", status.task_id);
+            }
+            Some(Agent::Trouble(what)) => log!(Level::Warn, "{what}"),
+            Some(Agent::Subscribed(_) | Agent::Acknowledged { .. } | Agent::Message(_)) => {}
+            None => self.tell(Event::AgentGone("the agent is gone".to_owned())),
+        }
+    }
+
+    fn launch(&mut self, task: &v1::TaskInfo) {
+        let task_id = task.task_id.value.clone();
+        log!(Level::Info, "Launching {task_id}.");
+        let assignment = assignment::decode(task.data.as_deref().unwrap_or_default())
+            .and_then(|assigned| assignment::resolve(&assigned))
+            .map(Box::new)
+            .map_err(|error| error.0);
+        if let Err(reason) = &assignment {
+            log!(Level::Error, "{reason}");
+        }
+        self.tell(Event::Launch { task_id, assignment });
+    }
+
+    fn update(&self, task_id: String, status: &Status) {
+        log!(Level::Info, "{task_id}: {:?} {}", status.state, status.message);
+        let state = match status.state {
+            TaskState::Starting => v1::TaskState::TaskStarting,
+            TaskState::Running => v1::TaskState::TaskRunning,
+            TaskState::Finished => v1::TaskState::TaskFinished,
+            TaskState::Failed => v1::TaskState::TaskFailed,
+            TaskState::Killed => v1::TaskState::TaskKilled,
+            TaskState::Lost => v1::TaskState::TaskLost,
+        };
+        self.agent.update(TaskStatus {
+            task_id: v1::TaskId { value: task_id },
+            state: state.into(),
+            message: (!status.message.is_empty()).then(|| status.message.clone()),
+            ..TaskStatus::default()
+        });
+    }
+
+    // ---- the runner ----
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Update { task_id, status } => self.update(task_id, &status),
+            Effect::Start(assignment) => {
+                self.task_id = Some(assignment.task_id.clone());
+                self.disk_limit = u64::try_from(assignment.disk).unwrap_or(u64::MAX);
+                if let Err(reason) = self.start(&assignment) {
+                    log!(Level::Error, "{reason}");
+                    self.tell(Event::NotStarted(reason));
+                }
+            }
+            Effect::Restart => {
+                log!(Level::Warn, "The runner died; starting another, which takes over.");
+                if let Err(error) = self.spawn() {
+                    log!(Level::Error, "cannot start the runner again: {error}");
+                    let stage = self.recorded_stage();
+                    self.tell(Event::RunnerExited { code: 103, stage });
+                }
+            }
+            Effect::Stop { goal, grace } => {
+                let grace_ms = u32::try_from(grace / 1000).unwrap_or(u32::MAX);
+                let order = StopOrder { goal, grace_ms }.encode();
+                if let Some(socket) = &self.socket {
+                    // A runner that is gone is noticed by its exit.
+                    let _ = socket.try_send(&order);
+                }
+            }
+            Effect::KillEverything => self.kill_everything(),
+            Effect::Flush(within) => {
+                self.agent.flush(Duration::from_micros(u64::try_from(within).unwrap_or(0)));
+            }
+        }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.environment.directory.join("checkpoints")
+    }
+
+    /// Whom the sandbox belongs to and processes run as; `None`: whoever runs the executor.
+    fn user(&self, assignment: &Assignment) -> Result<Option<User>, String> {
+        if self.options.nosetuid || !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        let name = self.options.execute_as_user.as_ref().or(assignment.role.as_ref());
+        let Some(name) = name else { return Ok(None) };
+        match users::by_name(&users::System, name) {
+            Ok(Some(user)) => Ok(Some(user)),
+            Ok(None) => Err(format!("failed to initialise sandbox: user does not exist: {name}")),
+            Err(error) => {
+                Err(format!("failed to initialise sandbox: cannot look up users: {error}"))
+            }
+        }
+    }
+
+    fn start(&mut self, assignment: &Assignment) -> Result<(), String> {
+        match assignment.isolation {
+            Isolation::Directory => {}
+            Isolation::Docker => return Err("Docker containers are not supported yet".to_owned()),
+            Isolation::Image => {
+                return Err("file system images are not supported yet".to_owned());
+            }
+        }
+        let user = self.user(assignment)?;
+        let directory = self.environment.directory.clone();
+        let made = sandbox::create(&directory, &assignment.task_json, user.as_ref())
+            .map_err(|error| format!("failed to initialise sandbox: {error}"))?;
+        self.task = Some(made.task);
+        let path = |name: &str| directory.join(name).display().to_string();
+        let mut arguments = vec![
+            format!("--sandbox={}", path("sandbox")),
+            format!("--container_sandbox={}", path("sandbox")),
+            format!("--checkpoint_root={}", path("checkpoints")),
+            format!("--task_id={}", assignment.task_id),
+            format!("--hostname={}", assignment.host),
+            format!("--log_dir={}", directory.display()),
+        ];
+        arguments.extend(user.map(|user| format!("--setuid={}", user.name)));
+        arguments.extend(
+            assignment.ports.iter().map(|(name, number)| format!("--port={name}:{number}")),
+        );
+        if self.options.preserve_env {
+            arguments.push("--preserve_env".to_owned());
+        }
+        arguments.extend(
+            self.options
+                .logger_destination
+                .iter()
+                .map(|value| format!("--process_logger_destination={value}")),
+        );
+        self.runner_arguments = arguments;
+        self.spawn().map_err(|error| format!("cannot start the runner: {error}"))
+    }
+
+    /// Starts the runner: this very file, in its other role.
+    fn spawn(&mut self) -> std::io::Result<()> {
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        let task = match &self.task {
+            Some(task) => task.try_clone()?,
+            None => return Err(std::io::Error::other("there is no task")),
+        };
+        // Only these two reach the runner, which takes them over; nobody else is started here.
+        for fd in [&theirs, &task] {
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(crate::RUNNER_ROLE)
+            .arg(format!("--thermos_json=/proc/self/fd/{}", task.as_raw_fd()))
+            .arg(format!("--supervisor_fd={}", theirs.as_raw_fd()))
+            .args(&self.runner_arguments)
+            .current_dir(&self.environment.directory)
+            .stdin(Stdio::null());
+        for secret in SECRETS {
+            command.env_remove(secret);
+        }
+        let child = command.spawn()?;
+        self.runner = i32::try_from(child.id()).ok();
+        let ours = std::os::unix::net::UnixDatagram::from(ours);
+        ours.set_nonblocking(true)?;
+        self.socket = Some(UnixDatagram::from_std(ours)?);
+        Ok(())
+    }
+
+    fn reap(&mut self) {
+        while let Reaped::Child(pid, code) = reap(false) {
+            if self.runner != Some(pid) {
+                continue;
+            }
+            self.runner = None;
+            self.drain_socket();
+            let stage = self.recorded_stage();
+            log!(Level::Info, "The runner exited with {code}.");
+            self.tell(Event::RunnerExited { code, stage });
+        }
+    }
+
+    /// What the runner said last comes before its exit.
+    fn drain_socket(&mut self) {
+        let mut stages = Vec::new();
+        if let Some(socket) = &self.socket {
+            let mut byte = [0u8];
+            while let Ok(1) = socket.try_recv(&mut byte) {
+                stages.extend(stage_of(byte[0]));
+            }
+        }
+        self.socket = None;
+        for stage in stages {
+            self.tell(Event::Stage(stage));
+        }
+    }
+
+    fn recorded_stage(&self) -> Option<Stage> {
+        let files = TaskFiles::open(&self.root(), self.task_id.as_deref()?).ok()?;
+        let stream = files.read_stream("runner").ok()?;
+        View::read(&stream).ok()?.stage()
+    }
+
+    fn kill_everything(&mut self) {
+        let me = rustix::process::getpid().as_raw_pid();
+        self.reach.kill_all(|| {
+            self.reach.proc.kill_children(|_| false);
+            self.reach.proc.descendants([me])
+        });
+        if let Some(runner) = self.runner.take()
+            && let Some(stat) = self.reach.proc.stat(runner)
+        {
+            self.reach.proc.signal(&stat, Signal::KILL);
+        }
+        self.close_stream();
+    }
+
+    /// Leaves a terminal state on record, for whoever looks later.
+    fn close_stream(&self) {
+        let Some(task_id) = &self.task_id else { return };
+        if self.recorded_stage().is_some_and(|stage| !stage.is_terminal())
+            && let Err(error) = kill::force(&self.root(), task_id, Stage::Killed)
+        {
+            log!(Level::Warn, "cannot close the record of {task_id}: {error}");
+        }
+    }
+
+    fn check_disk(&mut self) {
+        let used = sandbox::disk_usage(&self.sandbox());
+        if used > self.disk_limit {
+            self.tell(Event::DiskExceeded { used, limit: self.disk_limit });
+        }
+    }
+
+    fn sandbox(&self) -> PathBuf {
+        Path::new(&self.environment.directory).join("sandbox")
+    }
+}
