@@ -303,7 +303,7 @@ impl Executor {
         match self.phase {
             Phase::Starting | Phase::Running | Phase::Stopping => {
                 // It took control, and died: what it supervised may live, and can be adopted.
-                let died = stage.is_some() && (code < 0 || code == 0);
+                let died = stage.is_some() && code <= 0;
                 let in_time = self.phase != Phase::Stopping
                     || self.deadline.is_some_and(|deadline| now < deadline);
                 if died && in_time && self.restarts < RUNNER_RESTARTS {

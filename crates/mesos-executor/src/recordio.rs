@@ -60,7 +60,7 @@ const START: State = State::Length { value: 0, digits: 0 };
 /// ```
 /// # use mesos_executor::recordio::{Decoder, Error};
 /// let mut decoder = Decoder::new(1024);
-/// let mut piece: &[u8] = b"5\nhello3\nwor";
+/// let mut piece: &[u8] = b"5\nhello5\nwor";
 /// assert_eq!(decoder.next(&mut piece)?, Some(b"hello".to_vec()));
 /// assert_eq!(decoder.next(&mut piece)?, None);
 /// assert!(piece.is_empty());
