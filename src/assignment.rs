@@ -110,7 +110,7 @@ pub fn resolve(assigned: &AssignedTask) -> Result<Assignment, BadTask> {
     let job = interpolate(&job.bind([bindings.scope()]), &limits).map_err(bad)?.value;
     let task = job.attribute("task").ok_or_else(|| bad("the job has no task"))?;
     let task_json = task.to_json();
-    let checked = check(&task_json)?;
+    let checked = check(&task_json, is_instance)?;
     let resources = checked.resources.ok_or_else(|| bad("the task has no resources"))?;
     Ok(Assignment {
         task_id: assigned.task_id.clone().ok_or_else(|| bad("it has no task id"))?,
@@ -129,10 +129,13 @@ pub fn resolve(assigned: &AssignedTask) -> Result<Assignment, BadTask> {
 }
 
 /// Validates a task as the runner will, with stand-ins for what only the runner knows.
-fn check(task_json: &str) -> Result<task::Task, BadTask> {
+fn check(task_json: &str, is_instance: bool) -> Result<task::Task, BadTask> {
     let invalid = |error: task::LoadError| bad(format_args!("got invalid task: {error}"));
     let mut bindings = Bindings::new();
-    for name in ["thermos.task_id", "thermos.user"] {
+    // In the old form the scheduler has bound instance and host. If it did not, the runner will say
+    // so, as it did in the original.
+    let bound_before = if is_instance { &["mesos.instance", "mesos.hostname"][..] } else { &[] };
+    for name in ["thermos.task_id", "thermos.user"].iter().chain(bound_before) {
         bindings.bind(name, "x").map_err(bad)?;
     }
     let ports = task::referenced_ports(task_json.as_bytes(), "task", &bindings).map_err(invalid)?;
@@ -180,3 +183,6 @@ fn ports(
     }
     Ok(resolved)
 }
+
+#[cfg(test)]
+mod tests;

@@ -378,3 +378,6 @@ impl Executor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Duration;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 use thermos_tests::stream::{Record, outcomes, runs, states, task_state};
@@ -91,34 +93,80 @@ fn few_open_files_do_not_limit_a_task() {
     }
 }
 
-#[test]
-fn few_processes_do_not_fail_a_task() {
-    need_root();
+/// The command that starts the runner as a user who may have so many processes. The limit counts
+/// all processes of a user, wherever they come from, so each test has users of its own.
+fn with_processes(uid: u32, limit: u32) -> Vec<String> {
     need_program("setpriv", "util-linux");
+    let user = format!("--reuid={uid} --regid={uid} --clear-groups");
+    let script = format!("ulimit -u {limit}; exec setpriv {user} \"$@\"");
+    ["bash", "-c", &script, "bash"].map(str::to_owned).into()
+}
+
+fn open_world() -> World {
     let world = World::new();
     fs::set_permissions(world.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let names: Vec<String> = (0..12).map(|i| format!("p{i}")).collect();
-    let processes: Vec<Json> = names.iter().map(|name| process(name, "exec sleep 0.3")).collect();
-    // A user of its own: the limit counts all processes of a user, wherever they come from. There
-    // is room for the runner and some runs, of two processes each, but not for all of them.
-    let limit = "ulimit -u 10; exec setpriv --reuid=54321 --regid=54321 --clear-groups \"$@\"";
-    let command = ["bash", "-c", limit, "bash"];
-    let task = json!({"processes": processes, "max_failures": 0}).to_string();
-    let mut runner = Runner::start_under(&world, &command, "processes", &task, &[]);
+    world
+}
+
+#[test]
+fn a_process_for_which_there_is_no_room_waits_for_it() {
+    need_root();
+    let world = open_world();
+    // Room for the runner and a coordinator beside this one, not for bash.
+    let uid = 54321;
+    let flags = [format!("--reuid={uid}"), format!("--regid={uid}"), "--clear-groups".into()];
+    let mut other = Command::new("setpriv").args(flags).args(["sleep", "60"]).spawn().unwrap();
+    let command = with_processes(uid, 3);
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let task = json!({"processes": [process("a", "exec true")]}).to_string();
+    let mut runner = Runner::start_under(&world, &command, "room", &task, &[]);
+    runner.wait_process("a", "FORKED", LONG);
+    thread::sleep(Duration::from_millis(1500));
+    let held = states(&runner.records());
+    other.kill().unwrap();
+    other.wait().unwrap();
     assert!(runner.wait(LONG).success(), "{}", runner.output());
     let records = runner.records();
-    let reasons = || {
-        let reason = |record: &Record| match record {
-            Record::Process(it) => it.reason.clone(),
-            _ => None,
-        };
-        records.iter().filter_map(reason).collect::<Vec<String>>()
-    };
     assert_eq!(task_state(&records), Some("SUCCESS"), "{:#?}", states(&records));
-    for name in &names {
-        assert_eq!(outcomes(&records, name), ["SUCCESS"], "{name}: {:#?}", reasons());
-    }
+    assert!(!held.iter().any(|line| line.contains("FAILED")), "{held:#?}");
     world.wait_until_clean(LONG);
+}
+
+#[test]
+fn few_processes_do_not_hold_up_a_task() {
+    need_root();
+    let names: Vec<String> = (0..3).map(|i| format!("p{i}")).collect();
+    let processes: Vec<Json> = names.iter().map(|name| process(name, "exec sleep 0.1")).collect();
+    let task = json!({"processes": processes, "max_failures": 0}).to_string();
+    // Room for one process and its coordinator, or for two coordinators that wait for room: who
+    // comes first is chance, so there are some tries.
+    let worlds: Vec<(World, Runner)> = (54330..54338)
+        .map(|uid| {
+            let world = open_world();
+            let command = with_processes(uid, 3);
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            let runner = Runner::start_under(&world, &command, "few", &task, &[]);
+            (world, runner)
+        })
+        .collect();
+    for (world, mut runner) in worlds {
+        let begun = Instant::now();
+        let over = |runner: &Runner| {
+            let state = task_state(&runner.records());
+            state.is_some_and(|state| ["SUCCESS", "FAILED"].contains(&state))
+        };
+        while !over(&runner) && begun.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let records = runner.records();
+        let context = || format!("{:#?}", states(&records));
+        assert_eq!(task_state(&records), Some("SUCCESS"), "{}", context());
+        for name in &names {
+            assert_eq!(outcomes(&records, name).last(), Some(&"SUCCESS"), "{}", context());
+        }
+        assert!(runner.wait(LONG).success(), "{}", runner.output());
+        world.wait_until_clean(LONG);
+    }
 }
 
 #[test]
