@@ -49,19 +49,22 @@ pub(crate) const NOTE_SIZE: usize = 8;
 pub(crate) struct Note {
     /// The launch, as the runner numbered it.
     pub(crate) slot: u32,
-    /// For the end of a run: processes of its tree are left.
+    /// The run has ended.
+    pub(crate) ended: bool,
+    /// It has ended, and processes of its tree are left.
     pub(crate) leftovers: bool,
 }
 
 impl Note {
     fn encode(self) -> [u8; NOTE_SIZE] {
         let [a, b, c, d] = self.slot.to_ne_bytes();
-        [a, b, c, d, u8::from(self.leftovers), 0, 0, 0]
+        [a, b, c, d, u8::from(self.ended), u8::from(self.leftovers), 0, 0]
     }
 
     pub(crate) fn decode(bytes: &[u8; NOTE_SIZE]) -> Note {
-        let [a, b, c, d, leftovers, ..] = *bytes;
-        Note { slot: u32::from_ne_bytes([a, b, c, d]), leftovers: leftovers != 0 }
+        let [a, b, c, d, ended, leftovers, ..] = *bytes;
+        let slot = u32::from_ne_bytes([a, b, c, d]);
+        Note { slot, ended: ended != 0, leftovers: leftovers != 0 }
     }
 }
 
@@ -311,8 +314,12 @@ pub fn reap(block: bool) -> Reaped {
 }
 
 fn exit() -> ! {
+    exit_with(0)
+}
+
+fn exit_with(code: i32) -> ! {
     // SAFETY: ends the process at once, without running what the runner registered for its exit.
-    unsafe { libc::_exit(0) }
+    unsafe { libc::_exit(code) }
 }
 
 /// Why a run could not be prepared or started.
@@ -363,11 +370,13 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
             Err(trouble) => Err(*trouble),
         };
         match started {
-            // The user may have as many processes as he is allowed to. That passes.
-            Err(Trouble { doing: FORK, errno: Errno::AGAIN | Errno::NOMEM })
-                if tries < FORK_TRIES =>
-            {
+            // The user may have as many processes as he is allowed to. That passes; but two that
+            // wait for room may be what takes it up, so nobody waits for long.
+            Err(Trouble { doing: FORK, errno: Errno::AGAIN | Errno::NOMEM }) => {
                 tries += 1;
+                if tries > FORK_TRIES + launch.slot % FORK_TRIES {
+                    exit_with(NO_ROOM)
+                }
                 let delay = rustix::time::Timespec { tv_sec: 0, tv_nsec: FORK_DELAY_NS };
                 let _ = rustix::thread::nanosleep(&delay);
             }
@@ -579,10 +588,13 @@ fn start(launch: &Launch<'_>, prepared: &Prepared) -> Result<i32, Trouble> {
 /// What is tried when there is no room for another process.
 const FORK: &str = "fork";
 
-/// How often, and with which pause, a coordinator tries to fork when there is no room: some 50
-/// seconds, less than the time after which the runner gives a coordinator up.
-const FORK_TRIES: u32 = 250;
+/// How often, and with which pause, a coordinator tries to fork when there is no room; some try up
+/// to twice as often.
+const FORK_TRIES: u32 = 5;
 const FORK_DELAY_NS: i64 = 200_000_000;
+
+/// Exit code of a coordinator that found no room for bash. The run is lost, and made again.
+pub(crate) const NO_ROOM: i32 = 11;
 
 /// How often, once a second, a coordinator tries to write a record to a full disk; longer than a
 /// runner does.
@@ -798,7 +810,7 @@ impl Recorder {
         if let Some(ticks) = ticks {
             record.i64(101, ticks);
         }
-        self.commit(record, false);
+        self.commit(record, false, false);
     }
 
     fn ended(&mut self, code: i32, reason: Option<&Reason>, leftovers: bool) {
@@ -813,7 +825,7 @@ impl Recorder {
         if let Some(reason) = reason {
             record.string(102, reason.text());
         }
-        self.commit(record, leftovers);
+        self.commit(record, true, leftovers);
     }
 
     fn begin(&mut self, run: Run) -> RecordBuffer {
@@ -825,7 +837,7 @@ impl Recorder {
         record
     }
 
-    fn commit(&self, mut record: RecordBuffer, leftovers: bool) {
+    fn commit(&self, mut record: RecordBuffer, ended: bool, leftovers: bool) {
         // SAFETY: both descriptors are open for the whole life of a coordinator.
         let (stream, notes) =
             unsafe { (BorrowedFd::borrow_raw(self.stream), BorrowedFd::borrow_raw(self.notes)) };
@@ -852,7 +864,7 @@ impl Recorder {
                 Err(_) => break,
             }
         }
-        let note = Note { slot: self.slot, leftovers };
+        let note = Note { slot: self.slot, ended, leftovers };
         // Nobody reads when the runner is dead; a new runner finds the record in the stream.
         let _ = rustix::io::write(notes, &note.encode());
     }
@@ -1007,7 +1019,10 @@ mod tests {
 
     #[test]
     fn notes() {
-        for note in [Note { slot: 0, leftovers: false }, Note { slot: u32::MAX, leftovers: true }] {
+        for note in [
+            Note { slot: 0, ended: false, leftovers: false },
+            Note { slot: u32::MAX, ended: true, leftovers: true },
+        ] {
             assert_eq!(Note::decode(&note.encode()), note);
         }
     }

@@ -408,6 +408,11 @@ impl Engine {
         stage_fits && self.runs[process as usize].state == Some(Run::Waiting)
     }
 
+    /// Has a coordinator not started its bash yet?
+    pub fn awaits_bash(&self) -> bool {
+        !self.forked.is_empty()
+    }
+
     /// Takes in what happened and says what must be done.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
         if self.is_terminal() {

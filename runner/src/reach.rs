@@ -51,9 +51,12 @@ impl Reach {
         recorded.is_none() || recorded == self.boot_id()
     }
 
-    /// Is a process that the kernel does not show as our descendant the task's?
+    /// Is a process that the kernel does not show as our descendant the task's? A task of root may
+    /// have changed its user itself; nobody but root can have written its stream.
     pub fn may_signal(&self, stat: &Stat) -> bool {
-        self.proc.uid(stat.pid) == Some(self.uid) || self.proc.is_our_executable(stat.pid)
+        self.uid == 0
+            || self.proc.uid(stat.pid) == Some(self.uid)
+            || self.proc.is_our_executable(stat.pid)
     }
 
     /// The living process that a stream claims, if the kernel agrees: the same start, the task's

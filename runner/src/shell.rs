@@ -48,6 +48,10 @@ const WRITE_PATIENCE: u32 = 60;
 /// A fork or an open file that the system has no room for is tried again after this time.
 const RETRY: Micros = 1_000_000;
 
+/// So long after a shortage of processes there is one launch at a time, with this pause.
+const SHORTAGE: Micros = 10_000_000;
+const SHORT_RETRY: Micros = 100_000;
+
 /// A coordinator's stream that is still locked is tried again after this time, so many times.
 const LOCK_RETRY: Micros = 50_000;
 const LOCK_RETRIES: u32 = 200;
@@ -146,6 +150,8 @@ struct Live {
     stream: File,
     /// How much of the stream was read.
     offset: u64,
+    /// Its run has ended, and it has said whether anything is left.
+    ended: bool,
     leftovers: bool,
     /// Not our child: it survived the runner that forked it.
     adopted: Option<Handle>,
@@ -186,6 +192,8 @@ pub struct Shell<'a> {
     sync_at: Option<Micros>,
     syncing: Option<i32>,
     interrupted: bool,
+    /// While there is little room for processes, one is started after the other.
+    short_until: Micros,
     /// Is there a note to read?
     noted: bool,
     /// Was everything told to die?
@@ -336,6 +344,7 @@ impl<'a> Shell<'a> {
             sync_at: None,
             syncing: None,
             interrupted: false,
+            short_until: Micros::MIN,
             noted: true,
         })))
     }
@@ -424,6 +433,7 @@ impl<'a> Shell<'a> {
             for note in buffer[..n].as_chunks::<NOTE_SIZE>().0 {
                 let note = Note::decode(note);
                 if let Some(Some(live)) = self.slots.get_mut(note.slot as usize) {
+                    live.ended |= note.ended;
                     live.leftovers |= note.leftovers;
                     self.read_records(note.slot)?;
                 }
@@ -442,6 +452,13 @@ impl<'a> Shell<'a> {
             self.reader.seek(live.offset);
             let next = self.reader.next(&live.stream);
             let leftovers = live.leftovers;
+            if let Ok(Next::Record(RunnerCkpt::ProcessStatus(status))) = &next
+                && !live.ended
+                && status.state.and_then(Run::from_wire).is_some_and(Run::is_terminal)
+            {
+                // Read ahead of its note, which says whether anything is left of the run.
+                return Ok(());
+            }
             live.offset = self.reader.offset();
             match next {
                 Ok(Next::Record(record)) => {
@@ -472,10 +489,17 @@ impl<'a> Shell<'a> {
                         self.syncing = None;
                     }
                     if let Some(slot) = self.by_pid.get(&pid).copied() {
+                        if code == coordinator::NO_ROOM {
+                            self.short_until = now().mono + SHORTAGE;
+                        }
                         let reason = match code {
                             0 => "its coordinator gave up before bash was started".to_owned(),
                             code if code < 0 => {
                                 format!("its coordinator was killed by signal {}", -code)
+                            }
+                            coordinator::NO_ROOM => {
+                                "there was no room for another process (a process limit?)"
+                                    .to_owned()
                             }
                             code => format!("its coordinator exited with {code}"),
                         };
@@ -513,7 +537,11 @@ impl<'a> Shell<'a> {
                 && shell.engine.last_run(process).state.is_some_and(Run::is_forked)
         };
         if is_live(self) {
-            // It was killed, or is not our child and cannot send notes.
+            // It was killed, or is not our child and cannot send notes: look for what is left.
+            if let Some(Some(live)) = self.slots.get_mut(slot as usize) {
+                live.leftovers |= !live.ended;
+                live.ended = true;
+            }
             self.read_records(slot)?;
         }
         if is_live(self) {
@@ -546,10 +574,6 @@ impl<'a> Shell<'a> {
             })
             .collect();
         for slot in dead {
-            if let Some(Some(live)) = self.slots.get_mut(slot as usize) {
-                // Nobody told whether something is left: look.
-                live.leftovers = true;
-            }
             self.coordinator_gone(slot, "its coordinator is gone".to_owned())?;
         }
         if self.settle_at.is_some_and(|(at, _)| at <= now) {
@@ -751,6 +775,10 @@ impl<'a> Shell<'a> {
     fn launch(&mut self, process: u32, run: u32, seq: i64) -> Event {
         let deferred = |after: Micros| Event::Deferred { process, until: now().mono + after };
         let not_forked = |reason: String| Event::NotForked { process, reason };
+        if now().mono < self.short_until && self.engine.awaits_bash() {
+            // The room for another coordinator is what the last one needs for its bash.
+            return deferred(SHORT_RETRY);
+        }
         let name = self.engine.name(process);
         if name.len() > MAX_NAME {
             return not_forked(format!("its name is longer than {MAX_NAME} bytes"));
@@ -830,8 +858,15 @@ impl<'a> Shell<'a> {
                 log!(Level::Info, "Forking Process({name})");
                 let pid = forked.pid;
                 let ticks = self.reach.proc.stat(pid).map(|stat| stat.ticks);
-                self.slots[slot as usize] =
-                    Some(Live { process, pid, stream, offset, leftovers: false, adopted: None });
+                self.slots[slot as usize] = Some(Live {
+                    process,
+                    pid,
+                    stream,
+                    offset,
+                    ended: false,
+                    leftovers: false,
+                    adopted: None,
+                });
                 self.by_pid.insert(pid, slot);
                 self.current.insert(process, slot);
                 self.waiting_for_go = Some((slot, forked));
@@ -840,6 +875,7 @@ impl<'a> Shell<'a> {
             Err(error) => {
                 self.free.push(slot);
                 if is_shortage(&error) {
+                    self.short_until = now().mono + SHORTAGE;
                     log!(Level::Warn, "cannot fork for Process({name}): {error}; trying again");
                     deferred(RETRY)
                 } else {
@@ -1049,6 +1085,7 @@ impl<'a> Shell<'a> {
                         pid: claim.pid,
                         stream,
                         offset,
+                        ended: false,
                         leftovers: false,
                         adopted: Some(handle),
                     }));

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// What somebody outside asks of the runner.
@@ -40,6 +41,16 @@ pub struct Signals {
 impl Signals {
     /// Installs the handlers. Until [`Signals::take`] is called, requests are kept.
     pub fn install() -> io::Result<Signals> {
+        // Between the moment at which a handler is in place and the one at which it knows what to
+        // do, a signal would be lost.
+        let mut before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut before))?;
+        let signals = Signals::install_blocked();
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+        signals
+    }
+
+    fn install_blocked() -> io::Result<Signals> {
         let ignored = ignored().unwrap_or(0);
         let (wake, write) = rustix::pipe::pipe_with(
             rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK,

@@ -221,11 +221,11 @@ mod tests {
     /// Streams that the original left, and what its own reader made of them.
     #[test]
     fn streams_of_the_original_are_read() {
-        let golden = crate::workspace().join("fixtures/golden");
-        let read = |name: &str| std::fs::read(golden.join(name)).unwrap();
-        let text = String::from_utf8(read("recovery_running/states.txt")).unwrap();
+        let fixtures = crate::workspace().join("fixtures");
+        let read = |name: &str| std::fs::read(fixtures.join(name)).unwrap();
+        let text = String::from_utf8(read("golden/recovery_running/states.txt")).unwrap();
         let all: Vec<&str> = text.lines().collect();
-        let bytes = read("recovery_running/snap.at_kill/runner");
+        let bytes = read("checkpoints/recovery_running/snap.at_kill/runner");
         let parsed = records(&bytes);
         assert_eq!(states(&parsed), all[..parsed.len()]);
         assert!(parsed.len() > 3);

@@ -5,7 +5,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -276,6 +277,36 @@ fn background_children_end_with_their_process() {
 }
 
 #[test]
+fn background_children_of_many_short_processes_end_with_them() {
+    need_root();
+    let world = World::new();
+    // So short that what a run records comes in any order.
+    let names: Vec<String> = (0..60).map(|i| format!("p{i}")).collect();
+    let short = names.iter().map(|name| process(name, "sleep 300 & kill -9 $$"));
+    let all: Vec<Json> = short
+        .map(|process| with(process, json!({"ephemeral": true, "min_duration": 300})))
+        .chain([process("stays", "until [ -e go ]; do sleep 0.05; done")])
+        .collect();
+    let task = json!({"processes": all, "max_failures": 0}).to_string();
+    let mut runner = Runner::start(&world, "short", &task, &[]);
+    for name in &names {
+        runner.wait_process(name, "KILLED", SOON);
+    }
+    let left = || -> Vec<Process> {
+        let all = world.leftovers().into_iter();
+        all.filter(|process| process.command.trim_end() == "sleep 300").collect()
+    };
+    let begun = Instant::now();
+    while !left().is_empty() && begun.elapsed() < Duration::from_secs(5) {
+        sleep(Duration::from_millis(20));
+    }
+    let survived = left();
+    fs::write(world.sandbox().join("go"), "").unwrap();
+    runner.finish(&world);
+    assert!(survived.is_empty(), "{} survived their process: {survived:#?}", survived.len());
+}
+
+#[test]
 fn background_children_end_before_the_next_run() {
     need_root();
     // However a run ends, and even if the next one starts at once.
@@ -295,9 +326,9 @@ fn background_children_end_before_the_next_run() {
         let mut runner = Runner::start(&world, "next-run", &task, &[]);
         wait_run(&runner, "a", 1);
         let child: i32 = text(world.sandbox().join("child")).trim().parse().unwrap();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while Process::read(child).is_some() && begun.elapsed() < Duration::from_secs(5) {
-            std::thread::sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(20));
         }
         let survived = Process::read(child);
         fs::write(world.sandbox().join("go"), "").unwrap();

@@ -32,7 +32,9 @@ impl Format {
     /// The format of a `Content-Type`; parameters after `;` do not matter.
     pub fn from_content_type(value: &str) -> Option<Self> {
         let name = value.split(';').next().unwrap_or_default().trim();
-        [Self::Protobuf, Self::Json].into_iter().find(|f| f.content_type().eq_ignore_ascii_case(name))
+        [Self::Protobuf, Self::Json]
+            .into_iter()
+            .find(|f| f.content_type().eq_ignore_ascii_case(name))
     }
 
     /// Encodes a message.

@@ -202,10 +202,10 @@ impl Environment {
         let directory = values.path(DIRECTORY).ok_or(missing(DIRECTORY))?;
         let endpoint = values.required(AGENT_ENDPOINT)?;
         let token = match values.text(AUTHENTICATION_TOKEN)? {
-            Some(text) => Some(Token::new(text).ok_or(Error {
-                variable: AUTHENTICATION_TOKEN,
-                reason: Reason::Token,
-            })?),
+            Some(text) => Some(
+                Token::new(text)
+                    .ok_or(Error { variable: AUTHENTICATION_TOKEN, reason: Reason::Token })?,
+            ),
             None => None,
         };
         Ok(Self {
@@ -341,24 +341,48 @@ mod tests {
     }
 
     #[rstest]
-    #[case("MESOS_AGENT_ENDPOINT", None,
-        "MESOS_AGENT_ENDPOINT is not set: was this started by a Mesos agent?")]
-    #[case("MESOS_FRAMEWORK_ID", None,
-        "MESOS_FRAMEWORK_ID is not set: was this started by a Mesos agent?")]
-    #[case("MESOS_EXECUTOR_ID", Some(""),
-        "MESOS_EXECUTOR_ID is not set: was this started by a Mesos agent?")]
-    #[case("MESOS_DIRECTORY", None,
-        "MESOS_DIRECTORY is not set: was this started by a Mesos agent?")]
+    #[case(
+        "MESOS_AGENT_ENDPOINT",
+        None,
+        "MESOS_AGENT_ENDPOINT is not set: was this started by a Mesos agent?"
+    )]
+    #[case(
+        "MESOS_FRAMEWORK_ID",
+        None,
+        "MESOS_FRAMEWORK_ID is not set: was this started by a Mesos agent?"
+    )]
+    #[case(
+        "MESOS_EXECUTOR_ID",
+        Some(""),
+        "MESOS_EXECUTOR_ID is not set: was this started by a Mesos agent?"
+    )]
+    #[case(
+        "MESOS_DIRECTORY",
+        None,
+        "MESOS_DIRECTORY is not set: was this started by a Mesos agent?"
+    )]
     #[case("MESOS_AGENT_ENDPOINT", Some("localhost"), "MESOS_AGENT_ENDPOINT is not host:port")]
-    #[case("MESOS_RECOVERY_TIMEOUT", Some("15 mins"),
+    #[case(
+        "MESOS_RECOVERY_TIMEOUT",
+        Some("15 mins"),
         "MESOS_RECOVERY_TIMEOUT is not a duration: its unit is none of ns, us, ms, secs, mins, \
-         hrs, days, weeks")]
-    #[case("MESOS_SUBSCRIPTION_BACKOFF_MAX", Some("-1secs"),
-        "MESOS_SUBSCRIPTION_BACKOFF_MAX is not a duration: does not start with a number")]
-    #[case("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", Some("99999999weeks"),
-        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD is not a duration: longer than 292 years")]
-    #[case("MESOS_EXECUTOR_AUTHENTICATION_TOKEN", Some("a\r\nb"),
-        "MESOS_EXECUTOR_AUTHENTICATION_TOKEN has a character that HTTP does not allow")]
+         hrs, days, weeks"
+    )]
+    #[case(
+        "MESOS_SUBSCRIPTION_BACKOFF_MAX",
+        Some("-1secs"),
+        "MESOS_SUBSCRIPTION_BACKOFF_MAX is not a duration: does not start with a number"
+    )]
+    #[case(
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
+        Some("99999999weeks"),
+        "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD is not a duration: longer than 292 years"
+    )]
+    #[case(
+        "MESOS_EXECUTOR_AUTHENTICATION_TOKEN",
+        Some("a\r\nb"),
+        "MESOS_EXECUTOR_AUTHENTICATION_TOKEN has a character that HTTP does not allow"
+    )]
     fn wrong(#[case] name: &str, #[case] value: Option<&str>, #[case] text: &str) {
         assert_eq!(with(&[(name, value)]).unwrap_err().to_string(), text);
     }

@@ -5,8 +5,8 @@
 //! ignored, and an enum name that is not known counts as absent. Writing and reading go through the
 //! protobuf form and a table of fields, so that every message has a JSON form.
 
-use prost::encoding::{WireType, encode_key, encode_varint};
 use prost::Name;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::{Map, Number, Value};
 
 use crate::base64;
@@ -235,9 +235,7 @@ fn write_value<'a>(
             let value = u64::try_from(integer(value)?).map_err(|_| "a 64-bit number from 0")?;
             write_varint(number, value, out);
         }
-        Kind::Bool => {
-            write_varint(number, u64::from(value.as_bool().ok_or("true or false")?), out)
-        }
+        Kind::Bool => write_varint(number, u64::from(value.as_bool().ok_or("true or false")?), out),
         Kind::String => write_bytes(number, value.as_str().ok_or("a string")?.as_bytes(), out),
         Kind::Bytes => {
             let bytes = value.as_str().and_then(base64::decode).ok_or("base64")?;
@@ -298,7 +296,8 @@ mod tests {
     use crate::codec::Format;
     use crate::v1::executor::{Call, Event};
     use crate::v1::{
-        ContainerId, FrameworkInfo, MasterInfo, RLimitInfo, Resource, TaskInfo, TaskStatus, Value as V,
+        ContainerId, FrameworkInfo, MasterInfo, RLimitInfo, Resource, TaskInfo, TaskStatus,
+        Value as V,
     };
     use rstest::rstest;
     use serde_json::json;
@@ -410,9 +409,11 @@ mod tests {
     #[test]
     fn large_numbers() {
         let limits = json!({"rlimits": [{"type": "RLMT_AS", "hard": u64::MAX, "soft": "18446744073709551615"}]});
-        let expected = json!({"rlimits": [{"type": "RLMT_AS", "hard": u64::MAX, "soft": u64::MAX}]});
+        let expected =
+            json!({"rlimits": [{"type": "RLMT_AS", "hard": u64::MAX, "soft": u64::MAX}]});
         assert_eq!(again::<RLimitInfo>(limits), Ok(expected));
-        let ranges = json!({"type": "RANGES", "ranges": {"range": [{"begin": 0, "end": u64::MAX}]}});
+        let ranges =
+            json!({"type": "RANGES", "ranges": {"range": [{"begin": 0, "end": u64::MAX}]}});
         assert_eq!(again::<V>(ranges.clone()), Ok(ranges));
     }
 

@@ -145,6 +145,8 @@ pub enum Input<'a> {
     Disconnected {
         /// The subscription.
         stream: StreamId,
+        /// Did it end with HTTP's last chunk? Then the agent lives and meant it.
+        closed: bool,
         /// Why, for people.
         reason: String,
     },
@@ -354,9 +356,10 @@ impl Session {
                 self.response(now, stream, status, content_type, body, &mut out);
             }
             Input::Bytes { stream, bytes } => self.bytes(now, stream, bytes, &mut out),
-            Input::Disconnected { stream, reason } => {
+            Input::Disconnected { stream, closed, reason } => {
                 if self.stream() == Some(stream) {
-                    self.lose(now, Loss::Theirs, reason, &mut out);
+                    let loss = if closed { Loss::Closed } else { Loss::Cut };
+                    self.lose(now, loss, reason, &mut out);
                 }
             }
             Input::Answer { call, status, body } => {
@@ -410,10 +413,8 @@ impl Session {
             unacknowledged_tasks: self.tasks.clone(),
             unacknowledged_updates: updates.collect(),
         };
-        let mut request = self.request(&Call {
-            subscribe: Some(subscribe),
-            ..self.call(call::Type::Subscribe)
-        });
+        let mut request =
+            self.request(&Call { subscribe: Some(subscribe), ..self.call(call::Type::Subscribe) });
         let accept = self.options.format.content_type().to_owned();
         request.headers.push(("accept", accept));
         let until = now.mono + self.options.subscribe_timeout;
@@ -434,10 +435,8 @@ impl Session {
 
     fn request(&self, call: &Call) -> Request {
         let format = self.options.format;
-        let mut headers = vec![
-            ("host", self.host.clone()),
-            ("content-type", format.content_type().to_owned()),
-        ];
+        let mut headers =
+            vec![("host", self.host.clone()), ("content-type", format.content_type().to_owned())];
         if let Some(token) = &self.token {
             headers.push(("authorization", format!("Bearer {}", token.expose())));
         }
@@ -623,8 +622,10 @@ impl Session {
             }
         }
         if self.ending {
-            // Nothing that is still to come is worth a stream; calls are taken without.
-            let retry_at = since.is_none().then(|| now.mono + self.pause());
+            // Nothing that is still to come is worth a stream: calls are taken without. But an agent
+            // that died may have forgotten what it had accepted.
+            let again = since.is_none() || loss == Loss::Cut && !self.updates.is_empty();
+            let retry_at = again.then(|| now.mono + self.pause());
             self.link = Link::Down { retry_at };
             return;
         }
@@ -632,7 +633,7 @@ impl Session {
         if since.is_some() {
             out.push(Output::Deliver(Event::Disconnected { reason: reason.clone() }));
         }
-        if !self.checkpoint && self.ever_subscribed && loss == Loss::Theirs {
+        if !self.checkpoint && self.ever_subscribed && loss != Loss::Ours {
             self.link = Link::Down { retry_at: None };
             self.give_up(GiveUp::NotCheckpointing(reason), out);
             return;
@@ -899,10 +900,7 @@ impl Session {
     fn check_flush(&mut self, now: Now, out: &mut Vec<Output>) {
         let Some(flush) = &self.flush else { return };
         let all = self.updates.is_empty() && self.messages.is_empty() && self.in_flight.is_none();
-        if all
-            || flush.until <= now.mono
-            || self.patience_ends().is_some_and(|at| at <= now.mono)
-        {
+        if all || flush.until <= now.mono || self.patience_ends().is_some_and(|at| at <= now.mono) {
             self.flush = None;
             out.push(Output::Deliver(self.flushed()));
         }
@@ -939,8 +937,10 @@ impl Session {
 /// Whose doing the end of a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loss {
-    /// The agent's, or the network's.
-    Theirs,
+    /// The agent's, which closed it in order.
+    Closed,
+    /// The agent's, which died, or the network's.
+    Cut,
     /// The session's; the agent may well be there.
     Ours,
 }

@@ -278,7 +278,9 @@ impl Shell {
             Some((stream, Ok(Opened::Other { status, body }))) => {
                 self.handle(Input::Response { stream, status, content_type: None, body: &body });
             }
-            Some((stream, Err(reason))) => self.handle(Input::Disconnected { stream, reason }),
+            Some((stream, Err(reason))) => {
+                self.handle(Input::Disconnected { stream, closed: false, reason });
+            }
             None => {}
         }
     }
@@ -288,12 +290,12 @@ impl Shell {
             Some((stream, Some(Ok(bytes)))) => self.handle(Input::Bytes { stream, bytes: &bytes }),
             Some((stream, Some(Err(reason)))) => {
                 self.body = None;
-                self.handle(Input::Disconnected { stream, reason });
+                self.handle(Input::Disconnected { stream, closed: false, reason });
             }
             Some((stream, None)) => {
                 self.body = None;
                 let reason = "the agent closed the stream".to_owned();
-                self.handle(Input::Disconnected { stream, reason });
+                self.handle(Input::Disconnected { stream, closed: true, reason });
             }
             None => {}
         }

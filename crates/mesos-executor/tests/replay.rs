@@ -181,7 +181,11 @@ impl Replay<'_> {
     fn refuse(&mut self) {
         if let Some((stream, _)) = self.opening.take() {
             self.failed_at = Some(self.now);
-            self.handle(Input::Disconnected { stream, reason: "connection refused".into() });
+            self.handle(Input::Disconnected {
+                stream,
+                closed: false,
+                reason: "connection refused".into(),
+            });
         }
     }
 
@@ -223,10 +227,8 @@ fn replay(name: &str, chunks: &[Chunk], environment: &Environment, piece: usize)
     let format = if name.ends_with("json") { Format::Json } else { Format::Protobuf };
     let options = Options { format, ..Options::default() };
     // Some recorded executors waited for longer than they should have.
-    let environment = Environment {
-        recovery_timeout: Duration::from_secs(900),
-        ..environment.clone()
-    };
+    let environment =
+        Environment { recovery_timeout: Duration::from_secs(900), ..environment.clone() };
     let session = || Session::new(&environment, options.clone(), [1, 2, 3, 4]);
     let mut replay = Replay {
         name,
@@ -278,7 +280,7 @@ fn replay(name: &str, chunks: &[Chunk], environment: &Environment, piece: usize)
                         // A second subscription while the first was open.
                         for stream in replay.streams.values().copied().collect::<Vec<_>>() {
                             let reason = "replaced".to_owned();
-                            replay.handle(Input::Disconnected { stream, reason });
+                            replay.handle(Input::Disconnected { stream, closed: false, reason });
                         }
                         for update in &recorded.unacknowledged_updates {
                             let status = &update.status;
@@ -371,13 +373,21 @@ fn replay(name: &str, chunks: &[Chunk], environment: &Environment, piece: usize)
                 }
                 if message.ended {
                     replay.streams.remove(&chunk.conn);
-                    replay.handle(Input::Disconnected { stream, reason: "last chunk".into() });
+                    replay.handle(Input::Disconnected {
+                        stream,
+                        closed: true,
+                        reason: "last chunk".into(),
+                    });
                     replay.refuse();
                 }
             }
             Direction::Closed => {
                 if let Some(stream) = replay.streams.remove(&chunk.conn) {
-                    replay.handle(Input::Disconnected { stream, reason: "peer closed".into() });
+                    replay.handle(Input::Disconnected {
+                        stream,
+                        closed: false,
+                        reason: "peer closed".into(),
+                    });
                     replay.refuse();
                 }
             }
@@ -531,7 +541,7 @@ fn the_agent_stays_away() {
             session.handle(at, Input::Bytes { stream, bytes: &body });
         }
         now = closed;
-        let gone = Input::Disconnected { stream, reason: "gone".into() };
+        let gone = Input::Disconnected { stream, closed: false, reason: "gone".into() };
         outputs = session.handle(Now { wall: now, mono: now }, gone);
         let mut timer = None;
         let mut tries = 0;
@@ -552,7 +562,7 @@ fn the_agent_stays_away() {
             outputs = if let Some(stream) = opened {
                 tries += 1;
                 let reason = "refused".to_owned();
-                let input = Input::Disconnected { stream, reason };
+                let input = Input::Disconnected { stream, closed: false, reason };
                 session.handle(Now { wall: now, mono: now }, input)
             } else {
                 now = timer.unwrap();
