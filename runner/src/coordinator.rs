@@ -829,7 +829,7 @@ impl Recorder {
     }
 
     fn begin(&mut self, run: Run) -> RecordBuffer {
-        self.seq += 1;
+        self.seq = self.seq.saturating_add(1);
         let mut record = RecordBuffer::new();
         record.i64(1, self.seq);
         record.string(3, &self.name[..self.name_length]);

@@ -747,7 +747,11 @@ impl Engine {
         }
         for process in launches {
             let run = &self.runs[process as usize];
-            effects.push(Effect::Launch { process, run: run.runs - 1, seq: run.seq + 1 });
+            effects.push(Effect::Launch {
+                process,
+                run: run.runs - 1,
+                seq: run.seq.saturating_add(1),
+            });
         }
     }
 
@@ -766,7 +770,7 @@ impl Engine {
     fn next_status(&self, process: u32, run: Run) -> ProcessStatus {
         let last = &self.runs[process as usize];
         ProcessStatus {
-            seq: Some(if last.state.is_some() { last.seq + 1 } else { 0 }),
+            seq: Some(if last.state.is_some() { last.seq.saturating_add(1) } else { 0 }),
             process: Some(self.names[process as usize].clone()),
             state: Some(run.wire()),
             ..ProcessStatus::default()
@@ -863,7 +867,7 @@ impl Engine {
         if last.state.is_some() && seq <= last.seq {
             return Ok(Applied::Known);
         }
-        let expected = if last.state.is_some() { last.seq + 1 } else { 0 };
+        let expected = if last.state.is_some() { last.seq.saturating_add(1) } else { 0 };
         if seq != expected {
             return Err(Misfit(format!(
                 "process {name:?}: record {seq} ({}) where {expected} was expected",

@@ -157,7 +157,7 @@ pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
         let was_alive = same_boot && kill_run(&reach, last, stream.as_ref());
         let run = if was_alive { Run::Killed } else { Run::Lost };
         writer.push(&RunnerCkpt::ProcessStatus(ProcessStatus {
-            seq: last.seq.map(|seq| seq + 1),
+            seq: last.seq.map(|seq| seq.saturating_add(1)),
             process: Some(name),
             state: Some(run.wire()),
             stop_time: was_alive.then(|| Double(seconds())),

@@ -98,7 +98,7 @@ impl View {
         let last = runs.as_ref().and_then(|runs| runs.last());
         let before = last.and_then(|last| last.state).and_then(Run::from_wire);
         if let (Some(last), Some(seq)) = (last.and_then(|last| last.seq), status.seq)
-            && seq != last + 1
+            && last.checked_add(1) != Some(seq)
         {
             return Err(format!("process {name:?}: sequence number {seq} after {last}"));
         }
@@ -151,5 +151,48 @@ fn fold(status: &mut ProcessStatus, update: ProcessStatus) {
     take!(coordinator_start_ticks start_ticks);
     if update.reason.is_some() {
         status.reason = update.reason;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aurora_api::thermos::ProcessState;
+
+    fn record(seq: i64, state: ProcessState) -> RunnerCkpt {
+        RunnerCkpt::ProcessStatus(ProcessStatus {
+            seq: Some(seq),
+            process: Some("a".to_owned()),
+            state: Some(state),
+            ..ProcessStatus::default()
+        })
+    }
+
+    #[test]
+    fn a_failed_run_keeps_its_code_and_end() {
+        let mut view = View::default();
+        view.add(record(0, ProcessState::WAITING)).unwrap();
+        view.add(record(1, ProcessState::FORKED)).unwrap();
+        view.add(record(2, ProcessState::RUNNING)).unwrap();
+        let mut failed = record(3, ProcessState::FAILED);
+        if let RunnerCkpt::ProcessStatus(status) = &mut failed {
+            status.return_code = Some(3);
+        }
+        view.add(failed).unwrap();
+        assert_eq!(view.processes["a"][0].return_code, Some(3));
+        assert_eq!(view.live().count(), 0);
+        view.add(record(4, ProcessState::WAITING)).unwrap();
+        assert_eq!(view.processes["a"].len(), 2);
+    }
+
+    #[test]
+    fn gaps_repeats_and_the_last_number_of_all_are_refused() {
+        for (first, second) in [(0, 2), (0, 0), (i64::MAX, i64::MIN), (i64::MAX, i64::MAX)] {
+            let mut view = View::default();
+            view.add(record(first, ProcessState::WAITING)).unwrap();
+            view.add(record(second, ProcessState::FORKED)).unwrap_err();
+        }
+        let error = View::default().add(record(1, ProcessState::FORKED)).unwrap_err();
+        assert!(error.contains("coordinator's stream"), "{error}");
     }
 }

@@ -228,9 +228,14 @@ impl Cluster {
 
     /// The number of the runner that this executor has started.
     pub fn runner(&self, executor: i32) -> i32 {
-        let runner =
-            |it: &Process| it.parent == executor && it.command.contains("--thermos-role=runner");
-        wait_for("the runner", SOON, || self.processes().iter().find(|it| runner(it)).map(|it| it.pid))
+        // Its coordinators come to the executor when it dies.
+        let runner = |it: &&Process| {
+            let name = fs::read_to_string(format!("/proc/{}/comm", it.pid)).unwrap_or_default();
+            it.parent == executor
+                && it.command.contains("--thermos-role=runner")
+                && name != "thermos_coord\n"
+        };
+        wait_for("the runner", SOON, || self.processes().iter().find(runner).map(|it| it.pid))
     }
 
     /// The directory of an executor's only run: what `MESOS_DIRECTORY` names.
@@ -242,7 +247,8 @@ impl Cluster {
         wait_for("the executor's directory", SOON, || {
             let agent = only(self.path().join("agent.work/agents/0/work/slaves"))?;
             let frameworks = fs::read_dir(agent.join("frameworks")).ok()?.flatten();
-            let runs = frameworks.map(|it| it.path().join("executors").join(executor_id).join("runs"));
+            let runs =
+                frameworks.map(|it| it.path().join("executors").join(executor_id).join("runs"));
             runs.filter_map(only).next()
         })
     }
@@ -270,7 +276,7 @@ impl Cluster {
                 let kind = entry.file_type().unwrap();
                 if kind.is_dir() && name != "sandbox" {
                     todo.push(entry.path());
-                } else if kind.is_file() && (name == "stderr" || name.starts_with("thermos_")) {
+                } else if kind.is_file() && (name == "stderr" || name.contains(".log")) {
                     let content = fs::read(entry.path()).unwrap_or_default();
                     let content = String::from_utf8_lossy(&content);
                     text += &format!("--- {}\n{content}\n", entry.path().display());
@@ -284,7 +290,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if thread::panicking() {
-            println!("{}", self.logs());
+            println!("{}", self.logs()); if env::var_os("KEEPX").is_some() { let _ = Command::new("cp").arg("-r").arg(self.path()).arg("/tmp/keepx").status(); }
         }
         // Before what they have started, which they would report and restart.
         self.agent = None;
@@ -306,10 +312,16 @@ struct Answer {
 }
 
 /// Sends a request and reads the head of the answer.
-fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> io::Result<Answer> {
+fn post(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_nodelay(true)?;
-    let extra: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let extra: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
          Accept: application/json\r\nContent-Length: {}\r\n{extra}\r\n",
@@ -444,6 +456,9 @@ pub fn assigned(task_id: &str, role: &str, job: &Value) -> AssignedTask {
     }
 }
 
+const TASK_CPUS: f64 = 0.1;
+const EXECUTOR_CPUS: f64 = 0.01;
+
 /// One launch: a task and its executor.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -497,8 +512,7 @@ impl Launch {
     }
 
     fn to_json(&self, agent_id: &str) -> Value {
-        let scalar =
-            |name: &str, value: f64| json!({"name": name, "type": "SCALAR", "scalar": {"value": value}});
+        let scalar = |name: &str, value: f64| json!({"name": name, "type": "SCALAR", "scalar": {"value": value}});
         let uris: Vec<Value> = self
             .uris
             .iter()
@@ -514,7 +528,7 @@ impl Launch {
             "executor_id": {"value": self.executor_id},
             "name": "aurora.task",
             "source": "test",
-            "resources": [scalar("cpus", 0.01), scalar("mem", 32.0)],
+            "resources": [scalar("cpus", EXECUTOR_CPUS), scalar("mem", 32.0)],
             "command": {
                 "value": self.value, "shell": self.shell, "arguments": self.arguments, "uris": uris,
             },
@@ -526,7 +540,7 @@ impl Launch {
             "name": "test/prod/job",
             "task_id": {"value": self.task_id},
             "agent_id": {"value": agent_id},
-            "resources": [scalar("cpus", 0.1), scalar("mem", 32.0), scalar("disk", 64.0)],
+            "resources": [scalar("cpus", TASK_CPUS), scalar("mem", 32.0), scalar("disk", 64.0)],
             "executor": executor,
             "data": base64(&self.data),
         })
@@ -676,10 +690,21 @@ impl Scheduler {
         self.calls.call(kind, payload).unwrap();
     }
 
-    /// Launches tasks, all with one offer.
+    /// Launches tasks, all at once.
     pub fn launch(&mut self, launches: &[Launch]) {
-        let offer = self.wait("offer", SOON, |told| told.offers.pop());
-        let agent_id = offer["agent_id"]["value"].as_str().unwrap().to_owned();
+        // What is left of earlier offers comes as offers of its own.
+        let needed = launches.len() as f64 * (TASK_CPUS + EXECUTOR_CPUS);
+        let cpus = |offer: &Value| -> f64 {
+            let resources = offer["resources"].as_array().unwrap().iter();
+            let cpus = resources.filter(|it| it["name"] == "cpus");
+            cpus.map(|it| it["scalar"]["value"].as_f64().unwrap()).sum()
+        };
+        let offers = self.wait("offer", SOON, |told| {
+            let enough = told.offers.iter().map(cpus).sum::<f64>() >= needed;
+            enough.then(|| std::mem::take(&mut told.offers))
+        });
+        let agent_id = offers[0]["agent_id"]["value"].as_str().unwrap().to_owned();
+        let ids: Vec<&Value> = offers.iter().map(|offer| &offer["id"]).collect();
         let infos: Vec<Value> = launches.iter().map(|launch| launch.to_json(&agent_id)).collect();
         for launch in launches {
             self.accepted.insert(launch.task_id.clone(), Instant::now());
@@ -688,7 +713,7 @@ impl Scheduler {
         self.call(
             "ACCEPT",
             &json!({
-                "offer_ids": [offer["id"]],
+                "offer_ids": ids,
                 "operations": [{"type": "LAUNCH", "launch": {"task_infos": infos}}],
                 "filters": {"refuse_seconds": 0.0},
             }),

@@ -10,6 +10,11 @@ use prost::{Message, Name};
 use crate::json;
 use crate::schema::{self, Flaw};
 
+/// A message of [`v1`](crate::v1).
+pub trait Wire: Message + Name + Default {}
+
+impl<M: Message + Name + Default> Wire for M {}
+
 /// How messages are encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -38,7 +43,7 @@ impl Format {
     }
 
     /// Encodes a message.
-    pub fn encode<M: Message + Name>(self, message: &M) -> Vec<u8> {
+    pub fn encode<M: Wire>(self, message: &M) -> Vec<u8> {
         match self {
             Self::Protobuf => message.encode_to_vec(),
             Self::Json => json::to_string(message).into_bytes(),
@@ -46,7 +51,7 @@ impl Format {
     }
 
     /// Decodes a message. Fails for bytes that are none, or that lack a required field.
-    pub fn decode<M: Message + Name + Default>(self, bytes: &[u8]) -> Result<M, Error> {
+    pub fn decode<M: Wire>(self, bytes: &[u8]) -> Result<M, Error> {
         match self {
             Self::Protobuf => protobuf(bytes),
             Self::Json => json::from_slice(bytes),
@@ -103,7 +108,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// Decodes protobuf.
-pub(crate) fn protobuf<M: Message + Name + Default>(bytes: &[u8]) -> Result<M, Error> {
+pub(crate) fn protobuf<M: Wire>(bytes: &[u8]) -> Result<M, Error> {
     if let Some(description) = schema::find(&M::full_name()) {
         schema::check(description, bytes).map_err(Error::new::<M>)?;
     }

@@ -5,21 +5,20 @@
 //! ignored, and an enum name that is not known counts as absent. Writing and reading go through the
 //! protobuf form and a table of fields, so that every message has a JSON form.
 
-use prost::Name;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::{Map, Number, Value};
 
 use crate::base64;
-use crate::codec::{Error, protobuf};
+use crate::codec::{Error, Wire, protobuf};
 use crate::schema::{self, ENUMS, Field, Kind, MAX_DEPTH, MESSAGES, Message, Raw, Rule};
 
 /// A message as JSON, without line breaks.
-pub fn to_string<M: prost::Message + Name>(message: &M) -> String {
+pub fn to_string<M: Wire>(message: &M) -> String {
     to_value(message).to_string()
 }
 
 /// A message as a JSON value.
-pub fn to_value<M: prost::Message + Name>(message: &M) -> Value {
+pub fn to_value<M: Wire>(message: &M) -> Value {
     match schema::find(&M::full_name()) {
         Some(description) => Value::Object(object(description, &message.encode_to_vec(), 0)),
         None => Value::Object(Map::new()),
@@ -28,13 +27,13 @@ pub fn to_value<M: prost::Message + Name>(message: &M) -> Value {
 
 /// A message from JSON. Fails for text that is not JSON, values of the wrong type, and absent
 /// required fields; the error names the place.
-pub fn from_slice<M: prost::Message + Name + Default>(json: &[u8]) -> Result<M, Error> {
+pub fn from_slice<M: Wire>(json: &[u8]) -> Result<M, Error> {
     let value = serde_json::from_slice(json).map_err(|e| Error::malformed::<M>(e.to_string()))?;
     from_value(&value)
 }
 
 /// A message from a JSON value; fails as [`from_slice`] does.
-pub fn from_value<M: prost::Message + Name + Default>(value: &Value) -> Result<M, Error> {
+pub fn from_value<M: Wire>(value: &Value) -> Result<M, Error> {
     let mut bytes = Vec::new();
     if let Some(description) = schema::find(&M::full_name()) {
         let mut path = Vec::new();
@@ -303,7 +302,7 @@ mod tests {
     use serde_json::json;
 
     /// What comes of a text that is read and written again.
-    fn again<M: prost::Message + Name + Default>(text: Value) -> Result<Value, String> {
+    fn again<M: Wire>(text: Value) -> Result<Value, String> {
         from_value::<M>(&text).map(|m| to_value(&m)).map_err(|e| e.to_string())
     }
 

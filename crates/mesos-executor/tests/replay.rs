@@ -1,6 +1,8 @@
 //! Replays every recorded connection between an executor and a real agent: the session must make the
 //! recorded calls and deliver the recorded events, however the bytes are cut.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;

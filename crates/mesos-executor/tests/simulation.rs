@@ -3,6 +3,8 @@
 //! wrong ids, restarts that forget what was not written down. Whatever the executor reported must
 //! have reached the scheduler: each update once, in the order of its task.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
