@@ -125,12 +125,16 @@ impl Cluster {
     fn node(&self, role: &str, words: &[String], flags: &[(&str, String)]) -> Node {
         let log = File::options().create(true).append(true).open(self.path().join(role)).unwrap();
         let work = self.path().join(format!("{role}.work"));
+        // The fetcher is Python.
+        let mut places = vec![workspace().join("tests/.venv/bin")];
+        places.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let path = env::join_paths(places).unwrap();
         let mut command = Command::new(mesos().join("bin/node"));
         command
             .arg(role)
             .args(words)
             .env_clear()
-            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path)
             .env("NODE_DIE_WITH_PARENT", "1")
             .env("MESOS_WORK_DIR", work)
             .env("MESOS_HOSTNAME", "127.0.0.1")
@@ -266,6 +270,11 @@ impl Cluster {
         })
     }
 
+    /// What the agent has written, and with it, in this way of running it, its executors.
+    pub fn agent_log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path().join("agent")).unwrap()).into_owned()
+    }
+
     /// What the executors have written, for failed tests.
     fn logs(&self) -> String {
         let mut text = String::new();
@@ -290,7 +299,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if thread::panicking() {
-            println!("{}", self.logs()); if env::var_os("KEEPX").is_some() { let _ = Command::new("cp").arg("-r").arg(self.path()).arg("/tmp/keepx").status(); }
+            println!("{}", self.logs());
         }
         // Before what they have started, which they would report and restart.
         self.agent = None;
@@ -753,11 +762,17 @@ impl Scheduler {
         })
     }
 
-    /// Waits for the end of the task, and of its executor, and gives every update of the task.
-    pub fn wait_end(&self, task_id: &str, limit: Duration) -> Vec<Update> {
+    /// Waits for the end of the task, and gives every update of it.
+    pub fn wait_task(&self, task_id: &str, limit: Duration) -> Vec<Update> {
         self.wait(&format!("end of {task_id}"), limit, |told| {
             told.updates.iter().find(|it| it.task_id == task_id && it.is_terminal()).map(|_| ())
         });
+        self.updates(task_id)
+    }
+
+    /// Waits for the end of the task, and of its executor, and gives every update of the task.
+    pub fn wait_end(&self, task_id: &str, limit: Duration) -> Vec<Update> {
+        self.wait_task(task_id, limit);
         let executor_id = executor_id(task_id);
         self.wait(&format!("end of {executor_id}"), limit, |told| {
             told.ended.contains(&executor_id).then_some(())
@@ -767,7 +782,14 @@ impl Scheduler {
 
     /// The same, and fails unless the states are these; gives the last update.
     pub fn expect(&self, task_id: &str, states: &[&str], limit: Duration) -> Update {
-        let updates = self.wait_end(task_id, limit);
+        self.wait_end(task_id, limit);
+        self.expect_task(task_id, states, limit)
+    }
+
+    /// Waits for the end of the task alone, and fails unless the states are these; gives the last
+    /// update. An agent that has just come back does not always tell of the end of an executor.
+    pub fn expect_task(&self, task_id: &str, states: &[&str], limit: Duration) -> Update {
+        let updates = self.wait_task(task_id, limit);
         let got: Vec<&str> = updates.iter().map(|update| &*update.state).collect();
         assert_eq!(got, states, "{updates:#?}");
         self.print(task_id, &updates);

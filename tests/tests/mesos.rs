@@ -80,6 +80,16 @@ fn success() {
 }
 
 #[test]
+fn what_a_process_leaves_behind() {
+    let (cluster, mut scheduler) = pair(Cluster::start());
+    let path = cluster.path().display();
+    let leaves = format!("env -i setsid sh -c 'cd /; sleep 600; : {path}' &\necho bye");
+    scheduler.launch(&[Launch::of("behind", USER, &[process("p", &leaves)])]);
+    scheduler.expect("behind", WELL, LONG);
+    cluster.wait_until_gone(AT_ONCE);
+}
+
+#[test]
 fn failure() {
     let (cluster, mut scheduler) = pair(Cluster::start());
     scheduler.launch(&[Launch::of("failure", USER, &[process("no", "exit 3")])]);
@@ -176,12 +186,27 @@ fn agent_restarted() {
     cluster.kill_agent();
     sleep(Duration::from_secs(2));
     cluster.start_agent();
-    scheduler.expect("meanwhile", WELL, LONG);
+    scheduler.expect_task("meanwhile", WELL, LONG);
     sleep(Duration::from_secs(3));
     fs::write(cluster.sandbox("later").join("go"), "").unwrap();
-    scheduler.expect("later", WELL, LONG);
+    scheduler.expect_task("later", WELL, LONG);
     assert_eq!(cluster.wait_file("later", "there"), "yes\n", "it was started again");
     cluster.wait_until_gone(AT_ONCE);
+}
+
+/// The last update is kept for an agent that takes long to come back.
+#[test]
+fn agent_away_for_long() {
+    let (mut cluster, mut scheduler) = pair(Cluster::start());
+    let brief = process("a", "echo yes > there; sleep 1");
+    scheduler.launch(&[Launch::of("kept", USER, &[brief])]);
+    scheduler.wait_state("kept", "TASK_RUNNING", LONG);
+    cluster.wait_file("kept", "there");
+    cluster.kill_agent();
+    sleep(Duration::from_secs(8));
+    cluster.start_agent();
+    scheduler.expect_task("kept", WELL, LONG);
+    cluster.wait_until_gone(LONG);
 }
 
 #[test]
@@ -310,9 +335,8 @@ fn bad_flags_end_the_executor() {
     scheduler.launch(&[launch]);
     let last = scheduler.expect("flags", &["TASK_FAILED"], LONG);
     assert_eq!(last.reason, "REASON_EXECUTOR_TERMINATED");
-    let stderr =
-        fs::read_to_string(cluster.directory(&executor_id("flags")).join("stderr")).unwrap();
-    assert!(stderr.contains("no such option: --nosuch"), "{stderr}");
+    let said = cluster.agent_log();
+    assert!(said.contains("no such option: --nosuch"), "{said}");
     cluster.wait_until_gone(AT_ONCE);
 }
 
@@ -360,11 +384,13 @@ fn broken_task_data() {
         change(&mut job);
         aurora_api::binary::to_vec(&assigned("x", USER, &job))
     };
-    let no_id = {
+    let id = |task_id: Option<&str>| {
         let mut assigned = assigned("x", USER, &job(USER, &[process("p", "true")]));
-        assigned.task_id = None;
+        assigned.task_id = task_id.map(str::to_owned);
         aurora_api::binary::to_vec(&assigned)
     };
+    let no_id = id(None);
+    let with_id = |task_id| id(Some(task_id));
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("truncated", good[..good.len() / 2].to_vec(), "could not deserialise the assigned task"),
         ("cut-by-one", good[..good.len() - 1].to_vec(), "could not deserialise the assigned task"),
@@ -378,6 +404,9 @@ fn broken_task_data() {
         ("no-resources", of(&|job| job["task"]["resources"] = Value::Null), "resources"),
         ("no-task", of(&|job| job["task"] = Value::Null), "task"),
         ("no-id", no_id, "no task id"),
+        ("path-as-id", with_id("../../../../escaped"), "id"),
+        ("slash-in-id", with_id("a/b"), "id"),
+        ("empty-id", with_id(""), "id"),
     ];
     let launches: Vec<Launch> =
         cases.iter().map(|(id, data, _)| Launch::new(id, data.clone())).collect();
@@ -489,6 +518,37 @@ fn runner_killed_and_then_the_task() {
     scheduler.kill("both", None);
     scheduler.expect("both", &["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"], LONG);
     assert_eq!(cluster.wait_file("both", "last"), "bye\n");
+    cluster.wait_until_gone(AT_ONCE);
+}
+
+#[test]
+fn runner_killed_again_and_again() {
+    let (cluster, mut scheduler) = pair(Cluster::start());
+    let launch = Launch::of("often", USER, &[lasting(&cluster, "echo no >> last")]);
+    launch_lasting(&cluster, &mut scheduler, launch);
+    let executor = cluster.executor("thermos_executor");
+    let mut killed = Vec::new();
+    for _ in 0..4 {
+        let fresh = || Some(cluster.runner(executor)).filter(|it| !killed.contains(it));
+        let runner = wait_for("another runner", LONG, fresh);
+        sleep(Duration::from_millis(200));
+        signal(runner, Signal::SIGKILL);
+        killed.push(runner);
+    }
+    let last = scheduler.expect("often", &["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"], LONG);
+    assert_eq!(last.message, "task killed by signal 9");
+    cluster.wait_until_gone(AT_ONCE);
+}
+
+#[test]
+fn runner_that_does_nothing_any_more() {
+    let (cluster, mut scheduler) = pair(Cluster::start());
+    let launch = Launch::of("stuck", USER, &[lasting(&cluster, "echo no >> last")]);
+    launch_lasting(&cluster, &mut scheduler, launch);
+    signal(cluster.runner(cluster.executor("thermos_executor")), Signal::SIGSTOP);
+    scheduler.kill("stuck", Some(Duration::from_secs(1)));
+    let limit = Duration::from_secs(4);
+    scheduler.expect("stuck", &["TASK_STARTING", "TASK_RUNNING", "TASK_KILLED"], limit);
     cluster.wait_until_gone(AT_ONCE);
 }
 
