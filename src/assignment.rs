@@ -14,6 +14,7 @@ use aurora_schema::json::{self, Json};
 use aurora_schema::schema::{self, MESOS_JOB, MESOS_TASK_INSTANCE};
 use aurora_schema::task;
 use aurora_schema::value::{Strictness, Value};
+use thermos_runner::files::bad_file_name;
 
 /// Work that interpolation may cost, for a document of any size, and per byte of it.
 const BASE_WORK: u64 = 64 << 20;
@@ -112,8 +113,12 @@ pub fn resolve(assigned: &AssignedTask) -> Result<Assignment, BadTask> {
     let task_json = task.to_json();
     let checked = check(&task_json, is_instance)?;
     let resources = checked.resources.ok_or_else(|| bad("the task has no resources"))?;
+    let task_id = assigned.task_id.clone().ok_or_else(|| bad("it has no task id"))?;
+    if let Some(why) = bad_file_name(&task_id) {
+        return Err(bad(format_args!("task id {task_id:?} cannot name a directory: {why}")));
+    }
     Ok(Assignment {
-        task_id: assigned.task_id.clone().ok_or_else(|| bad("it has no task id"))?,
+        task_id,
         host,
         role: config.job.as_ref().and_then(|job| job.role.clone()),
         isolation: match &config.container {

@@ -91,6 +91,10 @@ pub enum Event {
     },
     /// Every update so far is acknowledged, or will never be.
     Flushed,
+    /// The agent takes updates.
+    Connected,
+    /// The agent is away, and may come back.
+    Disconnected,
     /// The agent will not come back.
     AgentGone(String),
     /// The moment that [`Executor::wakeup`] named has come.
@@ -139,6 +143,8 @@ pub struct Executor {
     runner_lives: bool,
     restarts: u32,
     acknowledged: bool,
+    /// Is the agent away, and may come back for the final update?
+    away: bool,
 }
 
 impl Executor {
@@ -154,6 +160,7 @@ impl Executor {
             runner_lives: false,
             restarts: 0,
             acknowledged: true,
+            away: false,
         }
     }
 
@@ -202,10 +209,20 @@ impl Executor {
                 self.stop(now, Status::new(TaskState::Failed, message), grace, effects);
             }
             Event::Flushed => {
-                self.acknowledged = true;
+                // An agent that is away has not said anything about it.
+                self.acknowledged |= !self.away;
                 self.maybe_done();
             }
+            Event::Connected => {
+                self.away = false;
+                if self.phase == Phase::Leaving {
+                    self.deadline = Some(now + LEAVE_TIMEOUT);
+                    effects.push(Effect::Flush(LEAVE_TIMEOUT));
+                }
+            }
+            Event::Disconnected => self.away = true,
             Event::AgentGone(reason) => {
+                self.away = false;
                 let status = Status::new(TaskState::Killed, reason);
                 self.stop(now, status, self.finalization_wait, effects);
                 // Nobody is there to acknowledge anything.
@@ -345,6 +362,9 @@ impl Executor {
                 let status = self.verdict.take().unwrap_or(status);
                 self.leave(now, status, effects);
             }
+            // The update is the last that anybody hears of the task: it waits for the agent, which
+            // either comes back or is given up.
+            Phase::Leaving if self.away => {}
             Phase::Leaving => {
                 effects.push(Effect::KillEverything);
                 self.phase = Phase::Done;

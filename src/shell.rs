@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use mesos_executor::v1::{self, TaskStatus};
 use mesos_executor::{Client, Environment, Handle};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
-use rustix::process::Signal;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use thermos_runner::coordinator::{Reaped, reap};
 use thermos_runner::engine::Level;
 use thermos_runner::files::TaskFiles;
@@ -213,12 +212,14 @@ impl Shell {
             }
             Some(Agent::Disconnected { reason }) => {
                 log!(Level::Warn, "lost the agent: {reason}");
+                self.tell(Event::Disconnected);
             }
+            Some(Agent::Subscribed(_)) => self.tell(Event::Connected),
             Some(Agent::Refused { status, reason }) => {
                 log!(Level::Error, "the agent refused an update of {:?}: {reason}", status.task_id);
             }
             Some(Agent::Trouble(what)) => log!(Level::Warn, "{what}"),
-            Some(Agent::Subscribed(_) | Agent::Acknowledged { .. } | Agent::Message(_)) => {}
+            Some(Agent::Acknowledged { .. } | Agent::Message(_)) => {}
             None => self.tell(Event::AgentGone("the agent is gone".to_owned())),
         }
     }
@@ -279,8 +280,10 @@ impl Shell {
                 let grace_ms = u32::try_from(grace / 1000).unwrap_or(u32::MAX);
                 let order = StopOrder { goal, grace_ms }.encode();
                 if let Some(socket) = &self.socket {
-                    // A runner that is gone is noticed by its exit.
-                    let _ = socket.try_send(&order);
+                    // Past tokio, which may not know yet that a new socket can be written to. A runner
+                    // that is gone is noticed by its exit.
+                    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+                    let _ = rustix::net::send(socket, &order, flags);
                 }
             }
             Effect::KillEverything => self.kill_everything(),
@@ -402,7 +405,7 @@ impl Shell {
         let mut stages = Vec::new();
         if let Some(socket) = &self.socket {
             let mut byte = [0u8];
-            while let Ok(1) = socket.try_recv(&mut byte) {
+            while let Ok((1, _)) = rustix::net::recv(socket, &mut byte, RecvFlags::DONTWAIT) {
                 stages.extend(stage_of(byte[0]));
             }
         }
@@ -424,11 +427,6 @@ impl Shell {
             self.reach.proc.kill_children(|_| false);
             self.reach.proc.descendants([me])
         });
-        if let Some(runner) = self.runner.take()
-            && let Some(stat) = self.reach.proc.stat(runner)
-        {
-            self.reach.proc.signal(&stat, Signal::KILL);
-        }
         self.close_stream();
     }
 

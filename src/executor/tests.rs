@@ -260,3 +260,26 @@ fn an_agent_that_does_not_acknowledge_is_not_waited_for_for_ever() {
     life.tell(Event::Tick);
     assert_eq!(life.core.phase(), Phase::Done);
 }
+
+#[test]
+fn the_last_update_waits_for_an_agent_that_is_away() {
+    let mut life = Life::running();
+    life.tell(Event::Disconnected);
+    life.tell(Event::Stage(Stage::Success));
+    life.tell(Event::RunnerExited { code: 0, stage: Some(Stage::Success) });
+    life.now += LEAVE_TIMEOUT;
+    life.tell(Event::Flushed);
+    life.tell(Event::Tick);
+    assert_eq!(life.core.phase(), Phase::Leaving);
+    assert_eq!(life.core.wakeup(), None);
+    assert_eq!(life.tell(Event::Connected), [Effect::Flush(LEAVE_TIMEOUT)]);
+    life.tell(Event::Flushed);
+    assert_eq!(life.core.phase(), Phase::Done);
+
+    let mut life = Life::running();
+    life.tell(Event::Disconnected);
+    life.tell(Event::Stage(Stage::Success));
+    life.tell(Event::RunnerExited { code: 0, stage: Some(Stage::Success) });
+    life.tell(Event::AgentGone("for good".to_owned()));
+    assert_eq!(life.core.phase(), Phase::Done);
+}

@@ -285,7 +285,7 @@ impl Cluster {
                 let kind = entry.file_type().unwrap();
                 if kind.is_dir() && name != "sandbox" {
                     todo.push(entry.path());
-                } else if kind.is_file() && (name == "stderr" || name.contains(".log")) {
+                } else if kind.is_file() && name.contains(".log") {
                     let content = fs::read(entry.path()).unwrap_or_default();
                     let content = String::from_utf8_lossy(&content);
                     text += &format!("--- {}\n{content}\n", entry.path().display());

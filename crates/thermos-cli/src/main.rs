@@ -2,8 +2,10 @@
 //!
 //! Every command is a module: it asks [`roots`] and [`record`] for what is on disk, and prints what
 //! pure functions make of it. `run`, `simplerun` and `demo` run a task in this very process, which
-//! forks: no thread is ever started here. README.md has the exit codes, SCHEMA.md the JSON outputs.
+//! forks: no thread is ever started here. `launch` is a Mesos agent for a while, and starts this
+//! program in another role between itself and the executor. README.md has the exit codes, SCHEMA.md the JSON outputs.
 
+mod assign;
 mod cli;
 mod config;
 mod demo;
@@ -13,6 +15,7 @@ mod failure;
 mod help;
 mod inspect;
 mod kill;
+mod launch;
 mod outcome;
 mod output;
 mod pprint;
@@ -37,6 +40,9 @@ use exit::Code;
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == mini_agent::LAUNCHER_ROLE) {
+        return ExitCode::from(mini_agent::launcher::main(std::env::args_os().skip(2)));
+    }
     let arguments = spelling::rewrite(&Cli::command(), std::env::args_os().skip(1));
     let program = std::ffi::OsString::from("thermos");
     let parsed = Cli::command()
@@ -59,6 +65,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Help(options)) => help::run(&options),
         Some(Command::Inspect(options)) => inspect::run(&options),
         Some(Command::Kill(options)) => kill::run(global, &options),
+        Some(Command::Launch(options)) => launch::run(global, &options),
         Some(Command::Read(options)) => read::run(&options),
         Some(Command::Run(options)) => run::run(global, options),
         Some(Command::Simplerun(options)) => run::simple(global, options),

@@ -35,6 +35,24 @@ fn own_state_directory() -> Result<PathBuf, Failure> {
     })
 }
 
+/// Where root launches tasks.
+const ROOTS_MESOS_ROOT: &str = "/var/lib/thermos/mesos";
+
+/// Where this user launches tasks: the work directory of the agent of `launch`.
+pub(crate) fn own_mesos_root() -> Result<PathBuf, Failure> {
+    match state_mesos_root() {
+        _ if is_root() => Ok(PathBuf::from(ROOTS_MESOS_ROOT)),
+        Some(root) => Ok(root),
+        None => Err(Failure::usage(
+            "this user has no home directory; say where to keep things with --mesos-root",
+        )),
+    }
+}
+
+fn state_mesos_root() -> Option<PathBuf> {
+    Some(state_directory()?.join("mesos"))
+}
+
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -67,7 +85,12 @@ pub(crate) fn state_sandbox(task_id: &str) -> Result<PathBuf, Failure> {
 pub(crate) fn search(global: &Global) -> Vec<PathBuf> {
     let own = state_directory().map(|state| state.join("root"));
     let named = global.root.clone().into_iter().chain([PathBuf::from(ROOT)]).chain(own);
-    let agents = global.mesos_root.clone().into_iter().chain([PathBuf::from(MESOS_ROOT)]);
+    let agents = global
+        .mesos_root
+        .clone()
+        .into_iter()
+        .chain([PathBuf::from(MESOS_ROOT), PathBuf::from(ROOTS_MESOS_ROOT)])
+        .chain(state_mesos_root());
     let mut seen = BTreeSet::new();
     let mut roots = Vec::new();
     for root in named.chain(agents.flat_map(|agent| of_agent(&agent))) {
