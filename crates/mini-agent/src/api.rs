@@ -160,4 +160,4 @@ fn stream_format(accept: Option<&str>) -> Result<Format, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -207,7 +207,7 @@ impl Executor {
         }
     }
 
-    /// The shell sends SUBSCRIBED itself, at the first [`Effect::Send`] of that type.
+    /// SUBSCRIBED is sent without its content, which the agent knows.
     fn subscribe(&mut self, subscribe: call::Subscribe, effects: &mut Vec<Effect>) {
         self.connected = true;
         self.subscribed = true;
@@ -330,4 +330,4 @@ fn by_agent(task_id: &str, state: TaskState, reason: Reason, message: &str) -> T
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

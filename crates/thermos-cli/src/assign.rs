@@ -9,9 +9,12 @@ use aurora_api::api::{
 use aurora_schema::{Bindings, task};
 use serde_json::{Map, Value, json};
 
-/// What a task gets that does not say what it needs: CPUs, bytes of memory, bytes of disk.
-const RESOURCES: [(&str, fn() -> Value); 3] =
-    [("cpu", || json!(1.0)), ("ram", || json!(256_u64 << 20)), ("disk", || json!(1_u64 << 30))];
+/// What a task gets that does not say what it needs, and how that is told.
+const RESOURCES: [(&str, u64, &str); 3] = [
+    ("cpu", 1, "1 CPU"),
+    ("ram", 256 << 20, "256 MiB of memory"),
+    ("disk", 1 << 30, "1 GiB of disk"),
+];
 
 /// A job, complete.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,11 +175,10 @@ fn complete_resources(task: &mut Map<String, Value>, notes: &mut Vec<String>) {
     // Anything else is for the executor to refuse.
     let Some(resources) = resources.as_object_mut() else { return };
     let mut added = Vec::new();
-    for (name, default) in RESOURCES {
+    for (name, default, words) in RESOURCES {
         if !resources.contains_key(name) {
-            let value = default();
-            added.push(format!("{name} {value}"));
-            resources.insert(name.to_owned(), value);
+            added.push(words);
+            resources.insert(name.to_owned(), json!(default));
         }
     }
     if !added.is_empty() {

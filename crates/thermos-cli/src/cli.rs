@@ -9,8 +9,8 @@ const HELP: &str = "{about}\n\n    {usage-heading} {usage}\n\n{all-args}{after-h
 
 const SEARCH_HELP: &str = "\
 Tasks are looked for below /var/run/thermos, --root, your own state directory
-(~/.local/state/thermos/root), and in the executors' sandboxes below /var/lib/mesos
-and --mesos-root. Regular expressions are matched at the start of task ids.
+(~/.local/state/thermos/root), and in the executors' sandboxes below /var/lib/mesos,
+--mesos-root and where `thermos launch` keeps them. Regular expressions are matched at the start of task ids.
 ";
 
 const RUN_HELP: &str = "\

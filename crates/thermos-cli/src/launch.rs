@@ -16,7 +16,7 @@ use mesos_executor::v1::{
 };
 use mini_agent::{Added, Agent, Framework, Options, Report};
 use thermos_runner::state::Stage;
-use thermos_runner::{flags, users};
+use thermos_runner::{flags, kill, users};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -280,6 +280,7 @@ async fn launch(
         .timeout
         .map(|seconds| tokio::time::Instant::now() + Duration::from_secs(seconds.into()));
     let mut orders = 0;
+    let mut parting = false;
     loop {
         tokio::select! {
             report = reports.recv() => match report {
@@ -290,9 +291,11 @@ async fn launch(
                 }
                 Some(report) => {
                     launched.note(&report)?;
-                    if launched.is_over() && alarm.is_none_or(|_| orders == 0) {
-                        alarm = Some(tokio::time::Instant::now() + PARTING);
+                    if launched.is_over() && !parting {
+                        parting = true;
+                        // There is nothing to kill any more.
                         orders = orders.max(1);
+                        alarm = Some(tokio::time::Instant::now() + PARTING);
                     }
                     continue;
                 }
@@ -351,13 +354,12 @@ fn executor_id(task_id: &str) -> String {
 /// Where everything is.
 fn places(task_id: &str, executor: &Path, added: &Added) -> String {
     let run = added.directory.path().display().to_string();
-    let run = shown(&run);
     format!(
-        "task:        {}\nexecutor:    {}\nsandbox:     {run}/sandbox\nlogs:        {run}/stdout, \
-         stderr, {EXECUTOR}.INFO; of processes: {run}/sandbox/.logs\ncheckpoints: \
-         {run}/checkpoints\n\n",
+        "task:        {}\nexecutor:    {}\ndirectory:   {}\n             (sandbox, checkpoints, \
+         {EXECUTOR}.log, stdout and stderr of the executor)\n\n",
         shown(task_id),
         shown(&executor.display().to_string()),
+        shown(&run),
     )
 }
 
@@ -414,6 +416,7 @@ impl Launched {
             warn(&format!("the executor {how}; {}", self.last_words()));
         }
         let root = self.added.directory.path().join("checkpoints");
+        self.close_record(&root);
         let view = Record::open(&root, &self.task_id).ok().and_then(|record| record.view.ok());
         match view.filter(|view| view.header.is_some() && !rm) {
             Some(view) => {
@@ -438,6 +441,17 @@ impl Launched {
             emit("sandbox, logs and checkpoints were removed\n")?;
         }
         Ok(code)
+    }
+
+    /// Nothing of the task lives any more: a record that was cut short must not say so.
+    fn close_record(&self, root: &Path) {
+        let view = Record::open(root, &self.task_id).ok().and_then(|record| record.view.ok());
+        let stage = view.and_then(|view| view.stage());
+        if stage.is_some_and(|stage| !stage.is_terminal())
+            && let Err(error) = kill::force(root, &self.task_id, Stage::Killed)
+        {
+            warn(&format!("cannot close the record of the task: {error}"));
+        }
     }
 
     fn outcome(&self) -> (Code, Stage) {

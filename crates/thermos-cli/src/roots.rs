@@ -19,6 +19,9 @@ const MESOS_ROOT: &str = "/var/lib/mesos";
 /// The sandbox of `run` for root, as in the original: one for all tasks.
 const SANDBOX: &str = "/var/lib/thermos/sandbox";
 
+/// Where root launches tasks.
+const ROOTS_MESOS_ROOT: &str = "/var/lib/thermos/mesos";
+
 /// Where this user's tasks are kept.
 pub(crate) fn state_directory() -> Option<PathBuf> {
     // A relative path there is to be ignored, by the specification.
@@ -34,9 +37,6 @@ fn own_state_directory() -> Result<PathBuf, Failure> {
         )
     })
 }
-
-/// Where root launches tasks.
-const ROOTS_MESOS_ROOT: &str = "/var/lib/thermos/mesos";
 
 /// Where this user launches tasks: the work directory of the agent of `launch`.
 pub(crate) fn own_mesos_root() -> Result<PathBuf, Failure> {

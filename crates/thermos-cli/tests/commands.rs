@@ -23,7 +23,8 @@ const SLEEP: &str = r#"{"name": "sleep", "finalization_wait": 1, "processes": [
 fn help() {
     let home = Home::new();
     let overview = home.thermos(&["help"]).expect(0);
-    for command in ["status", "run", "help", "read", "inspect", "simplerun", "tail", "kill", "demo"]
+    for command in
+        ["status", "run", "help", "read", "inspect", "simplerun", "launch", "tail", "kill", "demo"]
     {
         assert!(overview.out.contains(&format!("\n    {command:<10}\t")), "{}", overview.out);
         let help =

@@ -259,6 +259,8 @@ struct World<'a, 'b> {
     stage: Option<Stage>,
     stream: Vec<RunnerCkpt>,
     now: Now,
+    /// Of the coordinator that was forked last.
+    pid: i32,
     /// What happens in consequence of effects, later.
     pending: VecDeque<Event>,
     /// Have coordinators recorded only what coordinators record?
@@ -339,8 +341,9 @@ impl World<'_, '_> {
     fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Write(record) => self.wrote(record),
+            Effect::Launch { process, .. } if !self.engine.may_launch(process) => {}
             Effect::Launch { process, run, seq } => {
-                if self.honest && !self.engine.is_terminal() {
+                if self.honest {
                     let last = self.engine.last_run(process);
                     assert_eq!(last.state, Some(Run::Waiting));
                     assert_eq!((last.runs, last.seq), (run + 1, seq - 1));
@@ -348,11 +351,15 @@ impl World<'_, '_> {
                 return Some(match self.choice(8) {
                     6 => Event::NotForked { process, reason: "why not".to_owned() },
                     7 => Event::Deferred { process, until: self.now.mono + SECOND },
-                    _ => Event::Forked { process, pid: 100, ticks: Some(7) },
+                    _ => {
+                        self.pid += 1;
+                        Event::Forked { process, pid: self.pid, ticks: Some(7) }
+                    }
                 });
             }
-            Effect::Sweep { process } => {
-                if self.choice(4) != 3 {
+            Effect::Sweep { process, coordinator, whole } => {
+                let current = self.engine.last_run(process).coordinator;
+                if whole && current == Some(coordinator) && self.choice(4) != 3 {
                     self.gone(process);
                 }
             }
@@ -370,7 +377,8 @@ impl World<'_, '_> {
                     || text.starts_with("the task has no process");
                 assert!(!(self.honest && level == Level::Error && refused), "{text}");
             }
-            Effect::StoreTask | Effect::Go { .. } | Effect::Terminate => {}
+            Effect::Go { process } => assert!(!self.honest || self.forked(process)),
+            Effect::StoreTask | Effect::Terminate => {}
         }
         None
     }
@@ -520,6 +528,7 @@ fn check(bytes: &[u8], task: &Task, u: &mut Unstructured<'_>) {
         stage: None,
         stream: Vec::new(),
         now: Now { wall: START, mono: 1000 * SECOND },
+        pid: 100,
         pending: VecDeque::new(),
         honest: true,
     };
