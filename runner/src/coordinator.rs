@@ -2,7 +2,7 @@
 //!
 //! This is the only module with `unsafe`: it forks. Between fork and exec (or exit) it allocates
 //! nothing, takes no lock and calls only what is safe after a fork. What it needs was prepared by
-//! [`Launch`] in the runner.
+//! `Launch` in the runner.
 //!
 //! ```text
 //! runner                         coordinator                        bash

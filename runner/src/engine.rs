@@ -2,7 +2,7 @@
 //!
 //! The engine owns no clock, file, process or signal. It is told what happened ([`Event`]) and
 //! answers with what must be done ([`Effect`]), in order. The runner stream is the only truth: every
-//! change of state is a record, and a record changes the state in one place ([`Engine::apply`]),
+//! change of state is a record, and a record changes the state in one place (`Engine::apply`),
 //! whether it was just decided, came from a coordinator, or is replayed after a restart.
 
 use std::collections::{BTreeSet, HashMap};
