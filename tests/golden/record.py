@@ -161,7 +161,10 @@ def recov(wait, kill_coord=False, args=()):
         if kill_coord:
             st = s.pstate('a')
             os.kill(st['coordinator_pid'], 9)
-            os.kill(st['pid'], 9)
+            try:
+                os.kill(st['pid'], 9)
+            except ProcessLookupError:
+                pass  # A shell may die with its coordinator, and its pid be gone by now.
             s.note('SIGKILL to coordinator and shell of a')
         s.snap('at_kill')
         time.sleep(wait)
@@ -331,6 +334,9 @@ def one(name):
             os.kill(s.p.pid, 9)
         rc = s.p.wait()
     wall = s.t()
+    for x in s.notes:
+        if x.startswith('harness: '):
+            print('%s: %s' % (name, x), flush=True)
     if c.get('after'):
         c['after'](s)
     if c.get('post'):
