@@ -536,6 +536,10 @@ impl<'a> Shell<'a> {
             shell.current.get(&process) == Some(&slot)
                 && shell.engine.last_run(process).state.is_some_and(Run::is_forked)
         };
+        if is_live(self) && !self.has_ended(slot) {
+            // It may have sent its notes after the last look and before it was reaped.
+            self.read_notes()?;
+        }
         if is_live(self) {
             // It was killed, or is not our child and cannot send notes: look for what is left.
             if let Some(Some(live)) = self.slots.get_mut(slot as usize) {
@@ -553,6 +557,10 @@ impl<'a> Shell<'a> {
             self.current.remove(&process);
         }
         Ok(())
+    }
+
+    fn has_ended(&self, slot: u32) -> bool {
+        self.slots[slot as usize].as_ref().is_some_and(|live| live.ended)
     }
 
     /// Coordinators that survived an earlier runner: they cannot send notes and are not our children.
