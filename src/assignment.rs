@@ -15,6 +15,7 @@ use aurora_schema::schema::{self, MESOS_JOB, MESOS_TASK_INSTANCE};
 use aurora_schema::task;
 use aurora_schema::value::{Strictness, Value};
 use thermos_runner::files::bad_file_name;
+use thermos_runner::flags;
 
 /// Work that interpolation may cost, for a document of any size, and per byte of it.
 const BASE_WORK: u64 = 64 << 20;
@@ -183,6 +184,8 @@ fn ports(
             }
         };
         if let Some(number) = number {
+            // The runner would refuse it as well, with an exit code that tells users nothing.
+            flags::port(&format!("{name}:{number}")).map_err(|error| bad(error.0))?;
             resolved.insert(name.clone(), number);
         }
     }

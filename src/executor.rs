@@ -52,12 +52,14 @@ pub enum Phase {
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The agent launches a task.
+    /// The agent launches a task. A task that this executor has already is not launched again.
     Launch {
         /// The id by the agent's word.
         task_id: String,
         /// What its data says.
         assignment: Result<Box<Assignment>, String>,
+        /// Time for a kill that says none, by the task's own policy, in microseconds.
+        grace: Option<Micros>,
     },
     /// The agent kills a task.
     Kill {
@@ -134,6 +136,8 @@ pub struct Executor {
     phase: Phase,
     task_id: Option<String>,
     finalization_wait: Micros,
+    /// The task's own kill policy. Agents do not copy it into their kills.
+    kill_grace: Option<Micros>,
     /// `--stop_timeout_in_secs`.
     stop_timeout: Micros,
     /// What will be reported, whatever the task makes of its end.
@@ -154,6 +158,7 @@ impl Executor {
             phase: Phase::Idle,
             task_id: None,
             finalization_wait: 0,
+            kill_grace: None,
             stop_timeout,
             verdict: None,
             deadline: Some(now + LAUNCH_TIMEOUT),
@@ -182,11 +187,17 @@ impl Executor {
     /// Takes in what happened and says what must be done.
     pub fn handle(&mut self, now: Micros, event: Event, effects: &mut Vec<Effect>) {
         match event {
-            Event::Launch { task_id, assignment } => self.launch(now, task_id, assignment, effects),
+            Event::Launch { task_id, assignment, grace } => {
+                if self.task_id.is_none() {
+                    self.kill_grace = grace;
+                }
+                self.launch(now, task_id, assignment, effects);
+            }
             Event::Kill { task_id, grace } => {
                 if self.task_id.as_deref() == Some(&task_id) {
                     let longest = self.finalization_wait.max(60_000_000);
-                    let grace = grace.unwrap_or(longest).min(self.stop_timeout);
+                    let grace = grace.or(self.kill_grace).unwrap_or(longest);
+                    let grace = grace.min(self.stop_timeout);
                     let status = Status::new(TaskState::Killed, "instructed to kill the task");
                     self.stop(now, status, grace, effects);
                 }
@@ -196,6 +207,7 @@ impl Executor {
                 self.stop(now, status, grace - MARGIN, effects);
             }
             Event::NotStarted(reason) => {
+                self.runner_lives = false;
                 let status = Status::new(TaskState::Failed, reason);
                 let status = self.verdict.take().unwrap_or(status);
                 self.leave(now, status, effects);
@@ -241,6 +253,10 @@ impl Executor {
         effects: &mut Vec<Effect>,
     ) {
         if let Some(current) = &self.task_id {
+            if *current == task_id {
+                // Said twice. Nothing is lost, and what is reported of the task is true already.
+                return;
+            }
             let status =
                 Status::new(TaskState::Lost, format!("this executor already runs task {current}"));
             self.acknowledged = false;

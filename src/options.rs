@@ -24,15 +24,23 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "runner-logger-destination",
         kind: Kind::Value("WHERE"),
-        help: "file, console or none, for processes without a logger [default: file]",
+        help: "file, console, both or none, for processes without a logger [default: file]",
     },
     Flag {
         name: "runner-logger-mode",
         kind: Kind::Value("MODE"),
-        help: "standard, for processes without a logger [default: standard]",
+        help: "standard or rotate, for processes without a logger [default: standard]",
     },
-    Flag { name: "runner-rotate-log-size-mb", kind: Kind::Integer("MIB"), help: "" },
-    Flag { name: "runner-rotate-log-backups", kind: Kind::Integer("N"), help: "" },
+    Flag {
+        name: "runner-rotate-log-size-mb",
+        kind: Kind::Integer("MIB"),
+        help: "size of a log file before it is rotated [default: 100]",
+    },
+    Flag {
+        name: "runner-rotate-log-backups",
+        kind: Kind::Integer("N"),
+        help: "rotated log files to keep [default: 5]",
+    },
     Flag { name: "announcer-ensemble", kind: Kind::Value("SERVERS"), help: "" },
     Flag { name: "announcer-serverset-path", kind: Kind::Value("PATH"), help: "" },
     Flag { name: "announcer-allow-custom-serverset-path", kind: Kind::Switch, help: "" },
@@ -78,8 +86,8 @@ pub struct Options {
     pub preserve_env: bool,
     /// Longest time for a task to end, in seconds.
     pub stop_timeout: i64,
-    /// For processes without a logger.
-    pub logger_destination: Option<String>,
+    /// Arguments of the runner about processes without a logger.
+    pub logger: Vec<String>,
 }
 
 /// What a command line asks for.
@@ -108,29 +116,51 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Wish, flags:
 }
 
 fn options(flags: &Parsed) -> Result<Options, flags::FlagError> {
-    let one_of = |name: &str, allowed: &[&str], later: &[&str]| match flags.value(name) {
-        Some(value) if later.contains(&value) => Err(flags::FlagError(format!(
-            "option --{name}: {value:?} is not supported yet; use {}",
-            allowed.join(" or ")
-        ))),
-        Some(value) if !allowed.contains(&value) => Err(flags::FlagError(format!(
-            "option --{name}: expected {}, got {value:?}",
-            allowed.join(" or ")
-        ))),
-        value => Ok(value.map(str::to_owned)),
-    };
-    one_of("runner-logger-mode", &["standard"], &["rotate"])?;
     Ok(Options {
         execute_as_user: flags.value("execute-as-user").map(str::to_owned),
         nosetuid: flags.is_on("nosetuid"),
         preserve_env: flags.is_on("preserve_env"),
         stop_timeout: flags.integer("stop_timeout_in_secs").unwrap_or(120).max(0),
-        logger_destination: one_of(
-            "runner-logger-destination",
-            &["file", "console", "none"],
-            &["both"],
-        )?,
+        logger: logger(flags)?,
     })
+}
+
+/// The runner's spellings of the flags about logs. Checked here, so that a mistake is found when the
+/// executor starts and not with its first task.
+fn logger(flags: &Parsed) -> Result<Vec<String>, flags::FlagError> {
+    let wrong = |name: &str, expected: &str, value: &str| {
+        flags::FlagError(format!("option --{name}: expected {expected}, got {value:?}"))
+    };
+    let words: [(&str, &str, &[&str]); 2] = [
+        (
+            "runner-logger-destination",
+            "process_logger_destination",
+            &["file", "console", "both", "none"],
+        ),
+        ("runner-logger-mode", "process_logger_mode", &["standard", "rotate"]),
+    ];
+    let numbers = [
+        ("runner-rotate-log-size-mb", "rotate_log_size_mb"),
+        ("runner-rotate-log-backups", "rotate_log_backups"),
+    ];
+    let mut arguments = Vec::new();
+    for (name, runner, allowed) in words {
+        if let Some(value) = flags.value(name) {
+            if !allowed.contains(&value) {
+                return Err(wrong(name, &allowed.join(" or "), value));
+            }
+            arguments.push(format!("--{runner}={value}"));
+        }
+    }
+    for (name, runner) in numbers {
+        if let Some(value) = flags.integer(name) {
+            if value < 0 {
+                return Err(wrong(name, "0 or more", &value.to_string()));
+            }
+            arguments.push(format!("--{runner}={value}"));
+        }
+    }
+    Ok(arguments)
 }
 
 #[cfg(test)]
@@ -150,19 +180,32 @@ mod tests {
             "--preserve_env",
             "-stop_timeout_in_secs=60",
             "--runner_logger_destination=console",
+            "--runner-logger-mode=rotate",
+            "--runner-rotate-log-size-mb=20",
+            "--runner_rotate_log_backups",
+            "3",
             "--nosetuid-health-checks",
         ]);
         let Ok(Wish::Run(options)) = wish else { panic!("{wish:?}") };
         assert_eq!(options.stop_timeout, 60);
         assert!(options.preserve_env && !options.nosetuid);
-        assert_eq!(options.logger_destination.as_deref(), Some("console"));
+        assert_eq!(
+            options.logger,
+            [
+                "--process_logger_destination=console",
+                "--process_logger_mode=rotate",
+                "--rotate_log_size_mb=20",
+                "--rotate_log_backups=3"
+            ]
+        );
     }
 
     #[test]
     fn mistakes_name_the_flag() {
         for (argument, words) in [
-            ("--runner-logger-mode=rotate", "not supported yet"),
-            ("--runner-logger-destination=syslog", "expected file or console or none"),
+            ("--runner-logger-mode=rotated", "expected standard or rotate, got"),
+            ("--runner-logger-destination=syslog", "expected file or console or both or none"),
+            ("--runner-rotate-log-backups=-1", "expected 0 or more, got"),
             ("--stop_timeout_in_secs=soon", "expected a whole number"),
             ("--announcer-enable", "no such option"),
         ] {

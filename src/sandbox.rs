@@ -15,22 +15,27 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use thermos_runner::files::subdirectory;
 use thermos_runner::users::User;
 
+/// A directory that is not a link.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// What was made, held open so that it cannot be exchanged.
 #[derive(Debug)]
 pub struct Sandbox {
+    /// The task's own directory.
+    pub directory: OwnedFd,
     /// The task as JSON, open for reading.
     pub task: OwnedFd,
 }
 
 /// Makes the sandbox. `owner`: whose it shall be; `None`: nothing changes its owner.
 pub fn create(directory: &Path, task_json: &str, owner: Option<&User>) -> io::Result<Sandbox> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let upper = rustix::fs::open(directory, flags, Mode::empty())?;
+    let upper = rustix::fs::open(directory, DIRECTORY, Mode::empty())?;
     subdirectory(&upper, "checkpoints")?;
     let sandbox = subdirectory(&upper, "sandbox")?;
     match rustix::fs::unlinkat(&upper, "task.json", AtFlags::empty()) {
@@ -48,25 +53,61 @@ pub fn create(directory: &Path, task_json: &str, owner: Option<&User>) -> io::Re
         }
         rustix::fs::fchmod(&sandbox, Mode::from_raw_mode(0o700))?;
     }
-    Ok(Sandbox { task })
+    Ok(Sandbox { directory: sandbox, task })
 }
 
-/// Bytes on disk of everything below a directory; links are counted and not followed.
-pub fn disk_usage(directory: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let mut todo = vec![directory.to_path_buf()];
-    let mut bytes = 0;
-    while let Some(directory) = todo.pop() {
-        // What vanishes or cannot be read meanwhile is not counted.
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            bytes += metadata.blocks() * 512;
-            if metadata.is_dir() {
-                todo.push(entry.path());
+/// How deep the use of a sandbox is looked at: each level takes a descriptor. What lies deeper is not
+/// counted.
+const DEPTH: usize = 128;
+
+/// Adds up what the files below a directory use, a few at a time, so that nobody waits for it.
+///
+/// As in the original: the blocks of regular files, the lengths of links, nothing for directories.
+/// What vanishes or cannot be read meanwhile is not counted; links are not followed.
+#[derive(Debug)]
+pub struct Usage {
+    levels: Vec<Dir>,
+    bytes: u64,
+}
+
+impl Usage {
+    /// Nothing counted yet.
+    pub fn of(directory: impl AsFd) -> Usage {
+        Usage { levels: Dir::read_from(directory).into_iter().collect(), bytes: 0 }
+    }
+
+    /// Looks at so many more names; `Some`: those were all, and use so many bytes.
+    pub fn look(&mut self, names: usize) -> Option<u64> {
+        for _ in 0..names {
+            let Some(level) = self.levels.last_mut() else { return Some(self.bytes) };
+            let Some(Ok(entry)) = level.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(fd) = level.fd() else { continue };
+            let Ok(stat) = rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let positive = |number: i64| u64::try_from(number).unwrap_or(0);
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => self.bytes += positive(stat.st_blocks) * 512,
+                FileType::Symlink => self.bytes += positive(stat.st_size),
+                FileType::Directory => {
+                    let below = rustix::fs::openat(fd, name, DIRECTORY, Mode::empty());
+                    let below = below.and_then(Dir::new);
+                    if self.levels.len() < DEPTH {
+                        self.levels.extend(below);
+                    }
+                }
+                _ => {}
             }
         }
+        None
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -94,14 +135,36 @@ mod tests {
         }
     }
 
+    fn usage(directory: &Path, step: usize) -> u64 {
+        let mut usage = Usage::of(File::open(directory).unwrap());
+        std::iter::repeat_with(|| usage.look(step)).flatten().next().unwrap()
+    }
+
     #[test]
     fn usage_counts_blocks_and_ends_at_links() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("a")).unwrap();
+        assert_eq!(usage(dir.path(), 10), 0);
+        std::fs::create_dir_all(dir.path().join("a/b/c")).unwrap();
         std::fs::write(dir.path().join("a/file"), vec![1; 100_000]).unwrap();
-        symlink("/", dir.path().join("root")).unwrap();
-        let used = disk_usage(dir.path());
-        assert!((100_000..1_000_000).contains(&used), "{used}");
-        assert_eq!(disk_usage(&dir.path().join("nosuch")), 0);
+        std::fs::write(dir.path().join("a/b/c/file"), vec![1; 100_000]).unwrap();
+        symlink("/", dir.path().join("a/root")).unwrap();
+        symlink("..", dir.path().join("a/b/up")).unwrap();
+        let used = usage(dir.path(), 1);
+        assert!((200_003..1_000_000).contains(&used), "{used}");
+        assert_eq!(usage(dir.path(), 1000), used, "steps do not matter");
+    }
+
+    #[test]
+    fn usage_of_a_sandbox_that_is_deep_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut path = dir.path().to_path_buf();
+        for _ in 0..DEPTH + 20 {
+            path.push("d");
+        }
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::write(path.join("file"), "not seen").unwrap();
+        std::fs::write(dir.path().join("file"), vec![1; 5000]).unwrap();
+        let used = usage(dir.path(), 7);
+        assert!((5000..50_000).contains(&used), "{used}");
     }
 }

@@ -1,17 +1,18 @@
 //! The shell around the executor's core: one thread that waits for the agent, the runner, signals
 //! and the clock.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mesos_executor::v1::{self, TaskStatus};
 use mesos_executor::{Client, Environment, Handle};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use thermos_runner::coordinator::{Reaped, reap};
 use thermos_runner::engine::Level;
-use thermos_runner::files::TaskFiles;
+use thermos_runner::files::{LastName, TaskFiles};
 use thermos_runner::plan::Micros;
 use thermos_runner::proc::Proc;
 use thermos_runner::reach::Reach;
@@ -21,13 +22,21 @@ use thermos_runner::users::{self, User};
 use thermos_runner::view::View;
 use thermos_runner::{kill, log, logging};
 use tokio::net::UnixDatagram;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::assignment::{self, Assignment, Isolation};
 use crate::executor::{Effect, Event, Executor, Phase};
 use crate::options::{self, Options, Wish};
 use crate::outcome::{Status, TaskState};
-use crate::sandbox;
+use crate::sandbox::{self, Sandbox, Usage};
+
+/// How long the system may take to say who a user is.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many names in a sandbox are looked at before anything else gets its turn.
+const NAMES: usize = 256;
 
 /// How often the use of the disk is looked at.
 const DISK_INTERVAL: Duration = Duration::from_secs(60);
@@ -85,11 +94,22 @@ struct Shell {
     task_id: Option<String>,
     /// Arguments for starting the runner, again if need be.
     runner_arguments: Vec<String>,
-    task: Option<OwnedFd>,
+    sandbox: Option<Sandbox>,
+    looking_up: Option<LookUp>,
     runner: Option<i32>,
     /// A socket that keeps messages apart and knows an end, to the runner.
     socket: Option<UnixDatagram>,
     disk_limit: u64,
+    /// A look at the use of the disk that is not finished.
+    usage: Option<Usage>,
+}
+
+/// A user whom the system's files do not know: others are asked, who may not answer.
+struct LookUp {
+    assignment: Box<Assignment>,
+    name: String,
+    answer: oneshot::Receiver<std::io::Result<Option<User>>>,
+    until: Instant,
 }
 
 async fn run(options: Options, environment: Environment) -> std::io::Result<()> {
@@ -108,15 +128,16 @@ async fn run(options: Options, environment: Environment) -> std::io::Result<()> 
         reach: Reach::new(Proc::open()?, rustix::process::getuid().as_raw()),
         task_id: None,
         runner_arguments: Vec::new(),
-        task: None,
+        sandbox: None,
+        looking_up: None,
         runner: None,
         socket: None,
         disk_limit: u64::MAX,
+        usage: None,
         options,
         environment,
     };
-    let mut disk =
-        tokio::time::interval_at(tokio::time::Instant::now() + DISK_INTERVAL, DISK_INTERVAL);
+    let disk = Ticks::every(DISK_INTERVAL)?;
     while shell.core.phase() != Phase::Done {
         logging::flush();
         let wakeup = shell.core.wakeup().map(|at| shell.begun + Duration::from_micros(at as u64));
@@ -126,11 +147,16 @@ async fn run(options: Options, environment: Environment) -> std::io::Result<()> 
                 Some(stage) => shell.tell(Event::Stage(stage)),
                 None => shell.socket = None,
             },
-            _ = children.recv() => shell.reap(),
+            // Who looks up a user waits for a child of its own.
+            _ = children.recv(), if shell.looking_up.is_none() => shell.reap(),
+            answer = looked_up(shell.looking_up.as_mut()) => shell.looked_up(answer),
             _ = terminate.recv() => shell.shutdown(),
             _ = interrupt.recv() => shell.shutdown(),
             () = sleep_until(wakeup) => shell.tell(Event::Tick),
-            _ = disk.tick(), if shell.runner.is_some() => shell.check_disk(),
+            () = disk.tick(), if shell.runner.is_some() => {
+                shell.usage = shell.sandbox.as_ref().map(|sandbox| Usage::of(&sandbox.directory));
+            }
+            () = tokio::task::yield_now(), if shell.usage.is_some() => shell.check_disk(),
         }
     }
     // Nothing outlives the executor, on purpose: the agent would only kill it less cleanly.
@@ -143,6 +169,41 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// A clock that ticks and wakes for nothing else. Timers of the runtime wake several times on the way
+/// to a moment that is far away.
+struct Ticks(pipe::Receiver);
+
+impl Ticks {
+    fn every(interval: Duration) -> std::io::Result<Ticks> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let fd = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        let seconds = i64::try_from(interval.as_secs()).unwrap_or(i64::MAX);
+        let every = Timespec { tv_sec: seconds, tv_nsec: interval.subsec_nanos().into() };
+        let times = Itimerspec { it_interval: every, it_value: every };
+        rustix::time::timerfd_settime(&fd, TimerfdTimerFlags::empty(), &times)?;
+        // Like a pipe it is waited for, and read.
+        Ok(Ticks(pipe::Receiver::from_owned_fd_unchecked(fd)?))
+    }
+
+    async fn tick(&self) {
+        // The number of ticks since the last look.
+        let mut ticks = [0; 8];
+        while self.0.readable().await.is_ok() {
+            if self.0.try_read(&mut ticks).is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Who the user is; `None`: nobody says so in time.
+async fn looked_up(look_up: Option<&mut LookUp>) -> Option<std::io::Result<Option<User>>> {
+    let Some(look_up) = look_up else { return std::future::pending().await };
+    let answer = tokio::time::timeout_at(look_up.until.into(), &mut look_up.answer).await;
+    answer.ok()?.ok()
 }
 
 /// The next state that the runner tells; `None`: it has closed its end.
@@ -234,7 +295,9 @@ impl Shell {
         if let Err(reason) = &assignment {
             log!(Level::Error, "{reason}");
         }
-        self.tell(Event::Launch { task_id, assignment });
+        let policy = task.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
+        let grace = policy.map(|grace| grace.nanoseconds.max(0) / 1000);
+        self.tell(Event::Launch { task_id, assignment, grace });
     }
 
     fn update(&self, task_id: String, status: &Status) {
@@ -263,10 +326,7 @@ impl Shell {
             Effect::Start(assignment) => {
                 self.task_id = Some(assignment.task_id.clone());
                 self.disk_limit = u64::try_from(assignment.disk).unwrap_or(u64::MAX);
-                if let Err(reason) = self.start(&assignment) {
-                    log!(Level::Error, "{reason}");
-                    self.tell(Event::NotStarted(reason));
-                }
+                self.find_user(assignment);
             }
             Effect::Restart => {
                 log!(Level::Warn, "The runner died; starting another, which takes over.");
@@ -275,6 +335,9 @@ impl Shell {
                     let stage = self.recorded_stage();
                     self.tell(Event::RunnerExited { code: 103, stage });
                 }
+            }
+            Effect::Stop { .. } if self.looking_up.take().is_some() => {
+                self.tell(Event::NotStarted("killed before it was started".to_owned()));
             }
             Effect::Stop { goal, grace } => {
                 let grace_ms = u32::try_from(grace / 1000).unwrap_or(u32::MAX);
@@ -297,35 +360,72 @@ impl Shell {
         self.environment.directory.join("checkpoints")
     }
 
-    /// Whom the sandbox belongs to and processes run as; `None`: whoever runs the executor.
-    fn user(&self, assignment: &Assignment) -> Result<Option<User>, String> {
+    /// Whom the sandbox is to belong to and processes run as; `None`: whoever runs the executor.
+    fn user_name(&self, assignment: &Assignment) -> Option<String> {
         if self.options.nosetuid || !rustix::process::geteuid().is_root() {
-            return Ok(None);
+            return None;
         }
-        let name = self.options.execute_as_user.as_ref().or(assignment.role.as_ref());
-        let Some(name) = name else { return Ok(None) };
-        match users::by_name(&users::System, name) {
-            Ok(Some(user)) => Ok(Some(user)),
-            Ok(None) => Err(format!("failed to initialise sandbox: user does not exist: {name}")),
-            Err(error) => {
-                Err(format!("failed to initialise sandbox: cannot look up users: {error}"))
+        self.options.execute_as_user.clone().or_else(|| assignment.role.clone())
+    }
+
+    /// Finds that user, and starts the task or says why not, at once or later.
+    fn find_user(&mut self, assignment: Box<Assignment>) {
+        let refusal = match assignment.isolation {
+            Isolation::Directory => None,
+            Isolation::Docker => Some("Docker containers are not supported yet"),
+            Isolation::Image => Some("file system images are not supported yet"),
+        };
+        if let Some(reason) = refusal {
+            return self.not_started(reason.to_owned());
+        }
+        let Some(name) = self.user_name(&assignment) else { return self.start(&assignment, None) };
+        if let Ok(Some(user)) = users::by_name(&FilesAlone, &name) {
+            return self.start(&assignment, Some(user));
+        }
+        let (sender, answer) = oneshot::channel();
+        let asked = name.clone();
+        let thread = std::thread::Builder::new().name("user".to_owned());
+        // Nobody waits for the answer any more if the task was killed meanwhile.
+        let thread =
+            thread.spawn(move || drop(sender.send(users::by_name(&users::System, &asked))));
+        match thread {
+            Ok(_) => {
+                let until = Instant::now() + USER_TIMEOUT;
+                self.looking_up = Some(LookUp { assignment, name, answer, until });
             }
+            Err(error) => self.not_started(format!(
+                "failed to initialise sandbox: cannot look up user {name}: {error}"
+            )),
         }
     }
 
-    fn start(&mut self, assignment: &Assignment) -> Result<(), String> {
-        match assignment.isolation {
-            Isolation::Directory => {}
-            Isolation::Docker => return Err("Docker containers are not supported yet".to_owned()),
-            Isolation::Image => {
-                return Err("file system images are not supported yet".to_owned());
-            }
+    fn looked_up(&mut self, answer: Option<std::io::Result<Option<User>>>) {
+        let Some(LookUp { assignment, name, .. }) = self.looking_up.take() else { return };
+        let why = match answer {
+            Some(Ok(Some(user))) => return self.start(&assignment, Some(user)),
+            Some(Ok(None)) => format!("user does not exist: {name}"),
+            Some(Err(error)) => format!("cannot look up user {name}: {error}"),
+            None => format!("looking up user {name} took longer than {USER_TIMEOUT:?}"),
+        };
+        self.not_started(format!("failed to initialise sandbox: {why}"));
+    }
+
+    fn not_started(&mut self, reason: String) {
+        log!(Level::Error, "{reason}");
+        self.tell(Event::NotStarted(reason));
+    }
+
+    fn start(&mut self, assignment: &Assignment, user: Option<User>) {
+        if let Err(reason) = self.try_start(assignment, user) {
+            self.not_started(reason);
         }
-        let user = self.user(assignment)?;
+    }
+
+    fn try_start(&mut self, assignment: &Assignment, user: Option<User>) -> Result<(), String> {
         let directory = self.environment.directory.clone();
         let made = sandbox::create(&directory, &assignment.task_json, user.as_ref())
             .map_err(|error| format!("failed to initialise sandbox: {error}"))?;
-        self.task = Some(made.task);
+        self.sandbox = Some(made);
         let path = |name: &str| directory.join(name).display().to_string();
         let mut arguments = vec![
             format!("--sandbox={}", path("sandbox")),
@@ -342,12 +442,7 @@ impl Shell {
         if self.options.preserve_env {
             arguments.push("--preserve_env".to_owned());
         }
-        arguments.extend(
-            self.options
-                .logger_destination
-                .iter()
-                .map(|value| format!("--process_logger_destination={value}")),
-        );
+        arguments.extend(self.options.logger.iter().cloned());
         self.runner_arguments = arguments;
         self.spawn().map_err(|error| format!("cannot start the runner: {error}"))
     }
@@ -360,8 +455,8 @@ impl Shell {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        let task = match &self.task {
-            Some(task) => task.try_clone()?,
+        let task = match &self.sandbox {
+            Some(sandbox) => sandbox.task.try_clone()?,
             None => return Err(std::io::Error::other("there is no task")),
         };
         // Only these two reach the runner, which takes them over; nobody else is started here.
@@ -415,8 +510,13 @@ impl Shell {
         }
     }
 
+    /// The checkpoint root lies in a directory that belongs to the task's user.
+    fn files(&self) -> Option<TaskFiles> {
+        TaskFiles::open(&self.root(), self.task_id.as_deref()?, LastName::MustNotBeLink).ok()
+    }
+
     fn recorded_stage(&self) -> Option<Stage> {
-        let files = TaskFiles::open(&self.root(), self.task_id.as_deref()?).ok()?;
+        let files = self.files()?;
         let stream = files.read_stream("runner").ok()?;
         View::read(&stream).ok()?.stage()
     }
@@ -432,22 +532,36 @@ impl Shell {
 
     /// Leaves a terminal state on record, for whoever looks later.
     fn close_stream(&self) {
-        let Some(task_id) = &self.task_id else { return };
         if self.recorded_stage().is_some_and(|stage| !stage.is_terminal())
-            && let Err(error) = kill::force(&self.root(), task_id, Stage::Killed)
+            && let Some(files) = self.files()
+            && let Err(error) = kill::force(&files, Stage::Killed)
         {
-            log!(Level::Warn, "cannot close the record of {task_id}: {error}");
+            log!(Level::Warn, "cannot close the record of the task: {error}");
         }
     }
 
     fn check_disk(&mut self) {
-        let used = sandbox::disk_usage(&self.sandbox());
+        let Some(used) = self.usage.as_mut().and_then(|usage| usage.look(NAMES)) else { return };
+        self.usage = None;
         if used > self.disk_limit {
             self.tell(Event::DiskExceeded { used, limit: self.disk_limit });
         }
     }
+}
 
-    fn sandbox(&self) -> PathBuf {
-        Path::new(&self.environment.directory).join("sandbox")
+/// The users of the system's own files, for which nobody else has to be asked.
+struct FilesAlone;
+
+impl users::Directory for FilesAlone {
+    fn passwd(&self) -> std::io::Result<String> {
+        users::System.passwd()
+    }
+
+    fn group(&self) -> std::io::Result<String> {
+        users::System.group()
+    }
+
+    fn getent(&self, _: &str, _: &str) -> Option<String> {
+        None
     }
 }

@@ -9,9 +9,10 @@ use crate::flags::{self, Flag, Kind, Parsed};
 use crate::launch::{self, Failure, Request};
 use crate::log;
 use crate::logging;
+use crate::logs;
 use crate::shell;
 use crate::signals::Signals;
-use aurora_schema::task::LoggerDestination;
+use aurora_schema::task::{Logger, LoggerDestination, LoggerMode, RotatePolicy};
 
 /// Source: the original's option listing of `thermos_runner`, and the options that every binary of
 /// the original inherits.
@@ -70,22 +71,22 @@ const FLAGS: &[Flag] = &[
     Flag {
         name: "process_logger_destination",
         kind: Kind::Value("WHERE"),
-        help: "file, console or none, for processes without a logger [default: file]",
+        help: "file, console, both or none, for processes without a logger [default: file]",
     },
     Flag {
         name: "process_logger_mode",
         kind: Kind::Value("MODE"),
-        help: "standard, for processes without a logger [default: standard]",
+        help: "standard or rotate, for processes without a logger [default: standard]",
     },
     Flag {
         name: "rotate_log_size_mb",
         kind: Kind::Integer("MIB"),
-        help: "size of a log file before it is rotated (rotation is not built yet)",
+        help: "size of a log file before it is rotated, for processes without a logger [default: 100]",
     },
     Flag {
         name: "rotate_log_backups",
         kind: Kind::Integer("N"),
-        help: "rotated log files to keep (rotation is not built yet)",
+        help: "rotated log files to keep, for processes without a logger [default: 5]",
     },
     Flag {
         name: "stop_grace_secs",
@@ -207,13 +208,6 @@ fn start(flags: &Parsed) -> Result<i32, Failure> {
         .map(flags::port)
         .collect::<Result<_, _>>()
         .map_err(|error| usage_error(format!("option --port: {error}")))?;
-    let destination = destination(flags)?;
-    let positive = |name: &str| match flags.integer(name) {
-        Some(value) if value < 0 => {
-            Err(usage_error(format!("option --{name}: expected 0 or more, got {value}")))
-        }
-        value => Ok(value),
-    };
     let request = Request {
         source: std::fs::read(&json).map_err(|error| {
             usage_error(format!("option --thermos_json: cannot read {}: {error}", json.display()))
@@ -230,10 +224,10 @@ fn start(flags: &Parsed) -> Result<i32, Failure> {
         ports,
         containerizer: flags.value("mesos_containerizer_path").map(PathBuf::from),
         container_sandbox: flags.value("container_sandbox").map(str::to_owned),
-        run_limit: positive("process_run_limit")?
+        run_limit: positive(flags, "process_run_limit")?
             .map_or(RUN_LIMIT, |limit| u32::try_from(limit).unwrap_or(u32::MAX)),
-        grace: positive("stop_grace_secs")?,
-        destination,
+        grace: positive(flags, "stop_grace_secs")?,
+        logger: logger(flags)?,
         supervisor: match flags.integer("supervisor_fd") {
             Some(fd) => Some(Arc::new(
                 i32::try_from(fd)
@@ -262,27 +256,44 @@ fn start(flags: &Parsed) -> Result<i32, Failure> {
     Ok(exit::DONE)
 }
 
-fn destination(flags: &Parsed) -> Result<LoggerDestination, Failure> {
-    let later = |name: &str, value: &str| {
-        usage_error(format!("option --{name}: {value:?} is not supported yet; use another value"))
+/// The logger that flags describe. A number of 0 counts as not given, as in the original.
+fn logger(flags: &Parsed) -> Result<Logger, Failure> {
+    let destination = match flags.value("process_logger_destination") {
+        None | Some("file") => LoggerDestination::File,
+        Some("console") => LoggerDestination::Console,
+        Some("both") => LoggerDestination::Both,
+        Some("none") => LoggerDestination::None,
+        Some(other) => {
+            return Err(usage_error(format!(
+                "option --process_logger_destination: expected file, console, both or none, \
+                 got {other:?}"
+            )));
+        }
     };
-    match flags.value("process_logger_mode") {
-        None | Some("standard") => {}
-        Some(value @ "rotate") => return Err(later("process_logger_mode", value)),
+    let mode = match flags.value("process_logger_mode") {
+        None | Some("standard") => LoggerMode::Standard,
+        Some("rotate") => LoggerMode::Rotate,
         Some(other) => {
             return Err(usage_error(format!(
                 "option --process_logger_mode: expected standard or rotate, got {other:?}"
             )));
         }
-    }
-    match flags.value("process_logger_destination") {
-        None | Some("file") => Ok(LoggerDestination::File),
-        Some("console") => Ok(LoggerDestination::Console),
-        Some("none") => Ok(LoggerDestination::None),
-        Some(value @ "both") => Err(later("process_logger_destination", value)),
-        Some(other) => Err(usage_error(format!(
-            "option --process_logger_destination: expected file, console, both or none, got {other:?}"
-        ))),
+    };
+    let given = |name: &str| Ok::<_, Failure>(positive(flags, name)?.filter(|value| *value > 0));
+    let rotate = RotatePolicy {
+        log_size: given("rotate_log_size_mb")?
+            .map_or(logs::DEFAULT_LOG_SIZE, |mib| mib.saturating_mul(1 << 20)),
+        backups: given("rotate_log_backups")?.unwrap_or(logs::DEFAULT_BACKUPS),
+    };
+    Ok(Logger { destination, mode, rotate: Some(rotate) })
+}
+
+fn positive(flags: &Parsed, name: &str) -> Result<Option<i64>, Failure> {
+    match flags.integer(name) {
+        Some(value) if value < 0 => {
+            Err(usage_error(format!("option --{name}: expected 0 or more, got {value}")))
+        }
+        value => Ok(value),
     }
 }
 

@@ -11,10 +11,15 @@
 //!   go byte ---------------------> fork ----------------------------> exec
 //!                                  RUNNING into its stream <--------- (exec done)
 //!   copies RUNNING <-------------- note
-//!                                  waits <--------------------------- exit
+//!                                  waits, copies logs <-------------- exit
 //!                                  SUCCESS, FAILED or KILLED
 //!   copies the end <-------------- note, exit
 //! ```
+//!
+//! If anything still has the pipes of copied logs when bash ends (a background process, say), a fork of
+//! the coordinator, the *keeper*, goes on copying and ends with them. The run is over all the same. The
+//! keeper is a process of the task like any other: what it waits for is told to end in CLEANING, and
+//! what outlasts the task's time dies together with it.
 //!
 //! End of file instead of the go byte means that the runner died before FORKED was on record: the
 //! coordinator exits and nothing was started. All signals stay blocked in the coordinator for its
@@ -27,11 +32,15 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, Gid, Uid};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::logs::files::{Directory, open_log};
+use crate::logs::relay::{Channel, Console, Relay, Report};
+use crate::logs::{self, Way};
 use crate::proc::parse_stat;
 use crate::state::Run;
 
@@ -66,17 +75,6 @@ impl Note {
         let slot = u32::from_ne_bytes([a, b, c, d]);
         Note { slot, ended: ended != 0, leftovers: leftovers != 0 }
     }
-}
-
-/// Where the output of a process goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Output {
-    /// Files `stdout` and `stderr` in the run's log directory, opened for appending.
-    File,
-    /// The runner's own standard output and error.
-    Console,
-    /// Nowhere.
-    Discard,
 }
 
 /// Who bash runs as, if not as the runner's own user.
@@ -163,7 +161,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) proc: BorrowedFd<'a>,
     /// `/dev/null`, open for reading and writing.
     pub(crate) null: BorrowedFd<'a>,
-    pub(crate) output: Output,
+    /// Where the output of bash goes.
+    pub(crate) way: Way,
     /// Whom to become; `None`: stay.
     pub(crate) identity: Option<&'a Identity>,
     /// Become that user only after bash was forked: the program that is executed needs root and
@@ -274,6 +273,16 @@ pub fn inherited(number: i32) -> io::Result<OwnedFd> {
     Ok(own)
 }
 
+/// Opens a stream once more, without the lock that comes with a descriptor.
+fn reopen(proc: BorrowedFd<'_>, stream: BorrowedFd<'_>) -> Option<OwnedFd> {
+    use std::io::Write as _;
+    let mut path = [0u8; 24];
+    write!(&mut path[..23], "self/fd/{}", stream.as_raw_fd()).ok()?;
+    let path = CStr::from_bytes_until_nul(&path).ok()?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
+    rustix::fs::openat(proc, path, flags, Mode::empty()).ok()
+}
+
 fn proc_fd_path(fd: RawFd, buffer: &mut [u8; 32]) -> Option<&CStr> {
     use std::io::Write as _;
     write!(&mut buffer[..31], "/proc/self/fd/{fd}").ok()?;
@@ -350,6 +359,10 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
     let _ = nix::unistd::setsid();
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
     let _ = rustix::thread::set_name(c"thermos_coord");
+    let unlocked = match launch.way {
+        Way::Copy { .. } => reopen(launch.proc, launch.stream),
+        Way::File | Way::Console | Way::Discard => None,
+    };
     let prepared = prepare(launch);
     let mut byte = [0u8];
     loop {
@@ -361,7 +374,7 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
             Ok(_) => break,
         }
     }
-    let mut recorder = Recorder::new(launch);
+    let mut recorder = Recorder::new(launch, unlocked);
     let mut tries = 0;
     let (start_time, started) = loop {
         let start_time = wall_seconds();
@@ -387,10 +400,15 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
         Ok(pid) => pid,
         Err(trouble) => {
             let reason = Reason::new(trouble, launch.program);
-            if let Ok(Prepared { files: Some((_, stderr)), .. }) = &prepared {
+            if let Ok(prepared) = &prepared {
                 // Where the user looks first.
-                for part in [b"thermos: ".as_slice(), reason.text(), b"\n"] {
-                    let _ = rustix::io::write(stderr, part);
+                let line = [b"thermos: ".as_slice(), reason.text(), b"\n"];
+                match (&prepared.relay, &prepared.files) {
+                    (Some(relay), _) => relay.complain(&line),
+                    (None, Some((_, stderr))) => line.iter().for_each(|part| {
+                        let _ = rustix::io::write(stderr, part);
+                    }),
+                    (None, None) => {}
                 }
             }
             // Readers of streams know no way from FORKED to FAILED but through RUNNING.
@@ -400,7 +418,8 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
             exit()
         }
     };
-    drop(prepared);
+    // Our ends of what bash writes to are closed: its own are the last ones.
+    let mut relay = prepared.ok().and_then(|prepared| prepared.relay);
     if launch.late_identity {
         // From here on only the outcome is recorded; that needs no privilege.
         let _ = become_user(launch);
@@ -409,13 +428,10 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
     // For the long wait, nothing is kept that the runner could share or must copy.
     // SAFETY: `recorder` holds everything that is used from here on, on the stack.
     unsafe { launch.heap.abandon() };
-    let code = loop {
-        // Orphans of the run become our children and are reaped here as well.
-        match reap(true) {
-            Reaped::Child(child, code) if child == pid => break code,
-            Reaped::Child(..) | Reaped::NoneDead => {}
-            Reaped::NoChildren => exit(),
-        }
+    release_stack();
+    let code = match &mut relay {
+        None => wait(pid),
+        Some(relay) => copy_and_wait(pid, relay, &mut recorder),
     };
     let leftovers = loop {
         match reap(false) {
@@ -424,18 +440,109 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
             Reaped::NoChildren => break false,
         }
     };
+    if let Some(relay) = &mut relay {
+        relay.settle();
+        relay.reports().for_each(|report| recorder.log(report));
+        if !relay.is_over() && !keep_copying(relay, &mut recorder) {
+            relay.give_up();
+            relay.reports().for_each(|report| recorder.log(report));
+        }
+    }
     recorder.ended(code, None, leftovers);
     exit()
 }
 
-/// Standard output and error of bash; `None`: the coordinator's own.
+/// Waits for the end of bash and returns its code.
+fn wait(bash: i32) -> i32 {
+    loop {
+        // Orphans of the run become our children and are reaped here as well.
+        match reap(true) {
+            Reaped::Child(child, code) if child == bash => return code,
+            Reaped::Child(..) | Reaped::NoneDead => {}
+            Reaped::NoChildren => exit(),
+        }
+    }
+}
+
+/// The same, while its output is copied.
+fn copy_and_wait(bash: i32, relay: &mut Relay, recorder: &mut Recorder) -> i32 {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    // Made only now: it takes a descriptor, and `None` means that there was none left. Then the end
+    // is noticed when the pipes say so.
+    let deaths = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).ok();
+    loop {
+        loop {
+            match reap(false) {
+                Reaped::Child(child, code) if child == bash => return code,
+                Reaped::Child(..) => {}
+                Reaped::NoneDead => break,
+                Reaped::NoChildren => exit(),
+            }
+        }
+        if deaths.is_none() && relay.is_over() {
+            return wait(bash);
+        }
+        if relay.turn(deaths.as_ref().map(AsFd::as_fd))
+            && let Some(deaths) = &deaths
+        {
+            // Who died is asked above; several deaths may be one signal.
+            while let Ok(Some(_)) = deaths.read_signal() {}
+        }
+        while let Some(report) = relay.due() {
+            recorder.log(report);
+        }
+    }
+}
+
+/// Forks a keeper, which copies until nothing has the pipes any more, and returns in the coordinator
+/// only. False if there is no room for a keeper: whoever writes from now on is told that nobody reads.
+fn keep_copying(relay: &mut Relay, recorder: &mut Recorder) -> bool {
+    // The end of the run is recorded when the keeper has left the session: what is left of that is
+    // killed then.
+    let Ok((left, leaves)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else {
+        return false;
+    };
+    // SAFETY: like `fork`, without the C library's handlers, of which none is needed: this process
+    // has one thread, and the child goes on with what is on the stack and in pages of its own.
+    match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
+        0 => {}
+        keeper => {
+            drop(leaves);
+            // End of file: it has left, or there is none.
+            while let Err(Errno::INTR) = rustix::io::read(&left, &mut [0u8]) {}
+            return keeper > 0;
+        }
+    }
+    let _ = nix::unistd::setsid();
+    drop(leaves);
+    let _ = rustix::thread::set_name(c"thermos_logs");
+    recorder.retire();
+    while !relay.is_over() {
+        relay.turn(None);
+        while let Some(report) = relay.due() {
+            recorder.log(report);
+        }
+    }
+    relay.reports().for_each(|report| recorder.log(report));
+    exit()
+}
+
+/// What is ready when bash may start.
 struct Prepared {
+    /// Standard output and error of bash; `None`: the coordinator's own.
     files: Option<(OwnedFd, OwnedFd)>,
+    /// What copies from the other ends of these.
+    relay: Option<Relay>,
     has_profile: bool,
 }
 
 fn prepare(launch: &Launch<'_>) -> Result<Prepared, Trouble> {
     let run_directory = make_log_directory(launch)?;
+    let consoles = match launch.way {
+        Way::Copy { console: true, .. } => Some(open_consoles(launch)?),
+        _ => None,
+    };
     rustix::process::fchdir(launch.sandbox).map_err(trouble("enter the sandbox"))?;
     if launch.chroot {
         rustix::process::chroot(c".").map_err(trouble("change the root to the sandbox"))?;
@@ -444,16 +551,24 @@ fn prepare(launch: &Launch<'_>) -> Result<Prepared, Trouble> {
     if !launch.late_identity {
         become_user(launch)?;
     }
-    let files = match launch.output {
-        Output::File => Some((
-            open_log(&run_directory, c"stdout").map_err(trouble("open the log file stdout"))?,
-            open_log(&run_directory, c"stderr").map_err(trouble("open the log file stderr"))?,
-        )),
-        Output::Console | Output::Discard => None,
-    };
+    let mut relay = None;
+    let files = with_files_of_user(launch, || {
+        Ok(match launch.way {
+            Way::File => Some((
+                open_log(run_directory.as_fd(), c"stdout").map_err(trouble(STDOUT))?,
+                open_log(run_directory.as_fd(), c"stderr").map_err(trouble(STDERR))?,
+            )),
+            Way::Copy { limits, .. } => {
+                let (made, ends) = make_relay(launch, run_directory, limits, consoles)?;
+                relay = Some(made);
+                Some(ends)
+            }
+            Way::Console | Way::Discard => None,
+        })
+    })?;
     // The coordinator itself neither reads nor writes these; it must not keep the runner's open.
     let _ = rustix::stdio::dup2_stdin(launch.null);
-    if launch.output != Output::Console {
+    if launch.way != Way::Console {
         let _ = rustix::stdio::dup2_stdout(launch.null);
         let _ = rustix::stdio::dup2_stderr(launch.null);
     }
@@ -464,7 +579,68 @@ fn prepare(launch: &Launch<'_>) -> Result<Prepared, Trouble> {
         AtFlags::empty(),
     )
     .is_ok();
-    Ok(Prepared { files, has_profile })
+    Ok(Prepared { files, relay, has_profile })
+}
+
+/// Does something with files as whoever bash runs as, also where that user is not switched to yet.
+fn with_files_of_user<T>(
+    launch: &Launch<'_>,
+    act: impl FnOnce() -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    match launch.identity {
+        Some(identity) if launch.late_identity => {
+            let gid = nix::unistd::setfsgid(identity.gid);
+            let uid = nix::unistd::setfsuid(identity.uid);
+            let done = act();
+            nix::unistd::setfsuid(uid);
+            nix::unistd::setfsgid(gid);
+            done
+        }
+        _ => act(),
+    }
+}
+
+/// What is tried when a log file is in trouble.
+const STDOUT: &str = "open the log file stdout";
+const STDERR: &str = "open the log file stderr";
+
+/// The runner's own output and error, for copies of what bash writes.
+fn open_consoles(launch: &Launch<'_>) -> Result<[Console; 2], Trouble> {
+    let doing = "open the console";
+    // SAFETY: both are open: the runner was started with them, or with `/dev/null` in their place.
+    let (stdout, stderr) = unsafe { (BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)) };
+    Ok([
+        Console::open(stdout, launch.proc, c"self/fd/1").map_err(trouble(doing))?,
+        Console::open(stderr, launch.proc, c"self/fd/2").map_err(trouble(doing))?,
+    ])
+}
+
+/// Makes the pipes, the copier, and returns it with the ends that are bash's.
+///
+/// The pipes belong to whom bash runs as, so that it can open `/dev/stdout`.
+fn make_relay(
+    launch: &Launch<'_>,
+    run_directory: OwnedFd,
+    limits: Option<logs::Limits>,
+    consoles: Option<[Console; 2]>,
+) -> Result<(Relay, (OwnedFd, OwnedFd)), Trouble> {
+    let doing = "make the pipes for the logs";
+    let directory = Directory::new(run_directory, launch.sandbox, launch.name, launch.run)
+        .map_err(trouble(doing))?;
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(trouble(doing));
+    let [stdout_console, stderr_console] = match consoles {
+        Some([stdout, stderr]) => [Some(stdout), Some(stderr)],
+        None => [None, None],
+    };
+    let (stdout_read, stdout) = pipe()?;
+    let (stderr_read, stderr) = pipe()?;
+    let channels = [
+        Channel::new(&directory, logs::Output::Stdout, stdout_read, limits, stdout_console)
+            .map_err(trouble(STDOUT))?,
+        Channel::new(&directory, logs::Output::Stderr, stderr_read, limits, stderr_console)
+            .map_err(trouble(STDERR))?,
+    ];
+    Ok((Relay::new(directory, channels), (stdout, stderr)))
 }
 
 /// Makes `.logs/PROCESS/RUN` in the sandbox; the last one belongs to the task's user.
@@ -499,28 +675,6 @@ fn make_log_directory(launch: &Launch<'_>) -> Result<OwnedFd, Trouble> {
         }
     }
     Ok(run)
-}
-
-fn open_log(directory: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
-    let append = OFlags::APPEND;
-    // Without blocking: the other end of a pipe might never come.
-    let flags = OFlags::WRONLY
-        | append
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NOCTTY
-        | OFlags::NONBLOCK
-        | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o666))?;
-    let stat = rustix::fs::fstat(&file)?;
-    let is_file =
-        rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
-    // A second name for the same file: somebody wants us to write into something else.
-    if !is_file || stat.st_nlink > 1 {
-        return Err(Errno::PERM);
-    }
-    rustix::fs::fcntl_setfl(&file, append)?;
-    Ok(file)
 }
 
 fn become_user(launch: &Launch<'_>) -> Result<(), Trouble> {
@@ -698,6 +852,79 @@ impl Heap {
     }
 }
 
+/// Gives back what deeper calls have left on the stack: preparing a run takes more of it than waiting.
+#[inline(never)]
+fn release_stack() {
+    const PAGE: usize = 4096;
+    // More than anything here uses, and less than the gap of 1 MiB that the kernel keeps free of other
+    // mappings below a stack.
+    const DEPTH: usize = 128 << 10;
+
+    let here = 0u8;
+    let end = (std::hint::black_box(&raw const here) as usize & !(PAGE - 1)) - PAGE;
+    // SAFETY: this frame lies below those of all callers, and the range ends at least a page below
+    // it, which is room for the call: nothing that anybody will read again is in the range, and
+    // nothing but the stack can be.
+    unsafe { libc::madvise((end - DEPTH) as *mut libc::c_void, DEPTH, libc::MADV_DONTNEED) };
+}
+
+/// Memory of its own, apart from heap and stack, which can be given back and used again.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    start: std::ptr::NonNull<u8>,
+    length: usize,
+}
+
+impl Pages {
+    /// So many bytes, all of them 0; none of it takes memory before it is used.
+    pub(crate) fn map(length: usize) -> Result<Pages, Errno> {
+        // SAFETY: a new private mapping at a place of the kernel's choice touches nothing of ours.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        match std::ptr::NonNull::new(start.cast::<u8>()) {
+            Some(place) if start != libc::MAP_FAILED => Ok(Pages { start: place, length }),
+            _ => Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::NOMEM)),
+        }
+    }
+
+    /// Gives the memory back; the bytes are 0 again.
+    pub(crate) fn release(&mut self) {
+        // SAFETY: the range is our own mapping, and the exclusive reference says that nobody looks.
+        unsafe { libc::madvise(self.start.as_ptr().cast(), self.length, libc::MADV_DONTNEED) };
+    }
+}
+
+impl std::ops::Deref for Pages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is readable, initialised by the kernel, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl std::ops::DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above; it is writable, and the reference is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nothing borrows from it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
 /// Closes every descriptor above standard error except these.
 fn close_all_but<const N: usize>(keep: &[RawFd; N]) {
     let mut keep = *keep;
@@ -782,13 +1009,17 @@ struct Recorder {
     stream: RawFd,
     notes: RawFd,
     slot: u32,
+    /// Number of the run.
+    run: i32,
     seq: i64,
     name: [u8; MAX_NAME],
     name_length: usize,
+    /// The stream, opened anew for a keeper: the lock on it must not outlive the coordinator.
+    unlocked: Option<OwnedFd>,
 }
 
 impl Recorder {
-    fn new(launch: &Launch<'_>) -> Recorder {
+    fn new(launch: &Launch<'_>, unlocked: Option<OwnedFd>) -> Recorder {
         let bytes = launch.name.to_bytes();
         let name_length = bytes.len().min(MAX_NAME);
         let mut name = [0; MAX_NAME];
@@ -797,10 +1028,23 @@ impl Recorder {
             stream: launch.stream.as_raw_fd(),
             notes: launch.notes.as_raw_fd(),
             slot: launch.slot,
+            run: launch.run.to_str().ok().and_then(|run| run.parse().ok()).unwrap_or(0),
             seq: launch.seq,
             name,
             name_length,
+            unlocked,
         }
+    }
+
+    /// From now on only logs are recorded, and neither a lock is held nor a note sent.
+    fn retire(&mut self) {
+        for fd in [self.stream, self.notes] {
+            // SAFETY: both are used by `self` alone, and below no more.
+            unsafe { libc::close(fd) };
+        }
+        self.notes = -1;
+        // Without a descriptor, records go nowhere.
+        self.stream = self.unlocked.as_ref().map_or(-1, AsRawFd::as_raw_fd);
     }
 
     fn running(&mut self, start_time: f64, pid: i32, ticks: Option<i64>) {
@@ -828,9 +1072,42 @@ impl Recorder {
         self.commit(record, true, leftovers);
     }
 
+    /// How far an output has been copied. A full disk may also be the one that the streams are on:
+    /// there is one try, and what could not be recorded is part of the next record.
+    fn log(&mut self, report: Report) {
+        if self.stream < 0 {
+            return;
+        }
+        let mut record = RecordBuffer::new(RecordBuffer::LOG_STATUS);
+        record.string(1, &self.name[..self.name_length]);
+        record.i32(2, self.run);
+        record.string(3, report.output.name().as_bytes());
+        record.double(4, wall_seconds());
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        record.i64(5, count(report.received));
+        let (dropped, reason) = report.dropped;
+        record.i64(6, count(dropped));
+        if let Some(errno) = reason {
+            record.string(7, describe_log(errno).as_bytes());
+        }
+        if let Some((dropped, reason)) = report.console_dropped {
+            record.i64(8, count(dropped));
+            if let Some(errno) = reason {
+                record.string(9, describe_console(errno).as_bytes());
+            }
+        }
+        // SAFETY: the descriptor is open as long as it is here.
+        let stream = unsafe { BorrowedFd::borrow_raw(self.stream) };
+        let bytes = record.finish();
+        match rustix::io::write(stream, bytes) {
+            Ok(n) if n < bytes.len() => cut(stream, n),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     fn begin(&mut self, run: Run) -> RecordBuffer {
         self.seq = self.seq.saturating_add(1);
-        let mut record = RecordBuffer::new();
+        let mut record = RecordBuffer::new(RecordBuffer::PROCESS_STATUS);
         record.i64(1, self.seq);
         record.string(3, &self.name[..self.name_length]);
         record.i32(5, run.wire().0);
@@ -851,11 +1128,7 @@ impl Recorder {
                 Err(_) if tries < WRITE_TRIES => {
                     // A full disk. How the run ended is worth waiting for space.
                     tries += 1;
-                    if let Ok(stat) = rustix::fs::fstat(stream) {
-                        let size = u64::try_from(stat.st_size).unwrap_or(0);
-                        let whole = size.saturating_sub(written as u64);
-                        let _ = rustix::fs::ftruncate(stream, whole);
-                    }
+                    cut(stream, written);
                     written = 0;
                     let second = rustix::time::Timespec { tv_sec: 1, tv_nsec: 0 };
                     let _ = rustix::thread::nanosleep(&second);
@@ -870,18 +1143,32 @@ impl Recorder {
     }
 }
 
-/// One framed `ProcessStatus` record in the Thrift binary protocol, built without allocation.
-/// A test holds it against the general codec.
+/// Cuts so many bytes off the end of a stream: a torn record would hide the next one.
+fn cut(stream: BorrowedFd<'_>, bytes: usize) {
+    if bytes > 0
+        && let Ok(stat) = rustix::fs::fstat(stream)
+    {
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        let _ = rustix::fs::ftruncate(stream, size.saturating_sub(bytes as u64));
+    }
+}
+
+/// One framed record in the Thrift binary protocol, built without allocation. A test holds it against
+/// the general codec.
 struct RecordBuffer {
     bytes: [u8; RECORD_ROOM],
     length: usize,
 }
 
 impl RecordBuffer {
-    fn new() -> RecordBuffer {
+    /// Members of `RunnerCkpt`.
+    const PROCESS_STATUS: i16 = 2;
+    const LOG_STATUS: i16 = 100;
+
+    fn new(member: i16) -> RecordBuffer {
         let mut buffer = RecordBuffer { bytes: [0; RECORD_ROOM], length: 4 };
-        // RunnerCkpt, field 2: struct ProcessStatus.
-        buffer.raw(&[12, 0, 2]);
+        // A struct.
+        buffer.field(12, member);
         buffer
     }
 
@@ -926,6 +1213,23 @@ impl RecordBuffer {
     }
 }
 
+/// Why bytes are in no log file.
+fn describe_log(errno: Errno) -> &'static str {
+    match errno {
+        Errno::NOENT => "the log directory was removed",
+        other => describe(other),
+    }
+}
+
+/// Why bytes did not reach the console.
+fn describe_console(errno: Errno) -> &'static str {
+    match errno {
+        Errno::AGAIN => "nobody reads it",
+        Errno::PIPE | Errno::IO => "its reader is gone",
+        other => describe(other),
+    }
+}
+
 /// The usual words for an error number, without the C library's tables, which may allocate.
 fn describe(errno: Errno) -> &'static str {
     match errno {
@@ -949,6 +1253,7 @@ fn describe(errno: Errno) -> &'static str {
         Errno::AGAIN => "resource temporarily unavailable (a process limit?)",
         Errno::NAMETOOLONG => "file name too long",
         Errno::IO => "input/output error",
+        Errno::FBIG => "file too large (a limit of the size of files?)",
         _ => "system error",
     }
 }
@@ -956,14 +1261,14 @@ fn describe(errno: Errno) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aurora_api::thermos::{ProcessState, ProcessStatus, RunnerCkpt};
+    use aurora_api::thermos::{LogStatus, ProcessState, ProcessStatus, RunnerCkpt};
     use thrift_wire::Double;
 
     #[test]
     fn hand_made_records_are_what_the_codec_writes() {
         let name = "x".repeat(MAX_NAME);
         for name in ["a", "ünï", &name] {
-            let mut record = RecordBuffer::new();
+            let mut record = RecordBuffer::new(RecordBuffer::PROCESS_STATUS);
             record.i64(1, 7);
             record.string(3, name.as_bytes());
             record.i32(5, 2);
@@ -994,8 +1299,92 @@ mod tests {
     }
 
     #[test]
+    fn hand_made_reports_are_what_the_codec_writes() {
+        let stream = tempfile::tempfile().unwrap();
+        let (sandbox, null) =
+            (std::fs::File::open("/").unwrap(), std::fs::File::open("/").unwrap());
+        let program = Program::new("/bin/bash", &[]).unwrap();
+        let environment = Environment::new([], "");
+        let mut recorder = Recorder::new(
+            &Launch {
+                slot: 0,
+                name: c"p",
+                run: c"12",
+                seq: 1,
+                stream: stream.as_fd(),
+                notes: null.as_fd(),
+                sandbox: sandbox.as_fd(),
+                proc: null.as_fd(),
+                null: null.as_fd(),
+                way: Way::Discard,
+                identity: None,
+                late_identity: false,
+                chroot: false,
+                program: &program,
+                environment: &environment,
+                open_files: None,
+                heap: Heap::default(),
+            },
+            None,
+        );
+        recorder.log(Report {
+            output: logs::Output::Stderr,
+            received: 1 << 40,
+            dropped: (7, Some(Errno::NOSPC)),
+            console_dropped: Some((3, Some(Errno::AGAIN))),
+        });
+        recorder.log(Report {
+            output: logs::Output::Stdout,
+            received: 5,
+            dropped: (0, None),
+            console_dropped: None,
+        });
+        let mut reader = crate::stream::Reader::new();
+        let mut next = || match reader.next(&stream).unwrap() {
+            crate::stream::Next::Record(RunnerCkpt::LogStatus(mut status)) => {
+                assert!(status.time.take().is_some_and(|time| time.0 > 1.7e9));
+                status
+            }
+            other => panic!("{other:?}"),
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let expected = LogStatus {
+            process: text("p"),
+            run: Some(12),
+            output: text("stderr"),
+            received: Some(1 << 40),
+            dropped: Some(7),
+            reason: text("no space left on device"),
+            console_dropped: Some(3),
+            console_reason: text("nobody reads it"),
+            ..LogStatus::default()
+        };
+        assert_eq!(next(), expected);
+        let expected = LogStatus {
+            process: text("p"),
+            run: Some(12),
+            output: text("stdout"),
+            received: Some(5),
+            dropped: Some(0),
+            ..LogStatus::default()
+        };
+        assert_eq!(next(), expected);
+    }
+
+    #[test]
+    fn pages_can_be_given_back_and_used_again() {
+        let mut pages = Pages::map(3 * 4096).unwrap();
+        assert!(pages.iter().all(|byte| *byte == 0));
+        pages[5000] = 7;
+        pages.release();
+        assert_eq!(pages[5000], 0);
+        pages[12287] = 1;
+        assert_eq!(pages.len(), 12288);
+    }
+
+    #[test]
     fn the_longest_record_fits() {
-        let mut record = RecordBuffer::new();
+        let mut record = RecordBuffer::new(RecordBuffer::PROCESS_STATUS);
         record.i64(1, i64::MAX);
         record.string(3, &[b'x'; MAX_NAME]);
         record.i32(5, 5);

@@ -824,7 +824,7 @@ impl Engine {
             }
             RunnerCkpt::TaskStatus(status) => self.apply_task(now, status),
             RunnerCkpt::ProcessStatus(status) => self.apply_process(now, status),
-            RunnerCkpt::Unknown(..) => Ok(Applied::Other),
+            RunnerCkpt::LogStatus(_) | RunnerCkpt::Unknown(..) => Ok(Applied::Other),
         }
     }
 

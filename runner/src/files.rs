@@ -72,13 +72,17 @@ pub fn subdirectory(parent: impl AsFd, name: &str) -> io::Result<OwnedFd> {
 }
 
 fn open_directory(parent: impl AsFd, name: &str) -> io::Result<OwnedFd> {
-    rustix::fs::openat(&parent, name, DIRECTORY, Mode::empty()).map_err(|error| match error {
+    rustix::fs::openat(&parent, name, DIRECTORY, Mode::empty()).map_err(not_through_links)
+}
+
+fn not_through_links(error: Errno) -> io::Error {
+    match error {
         Errno::LOOP | Errno::NOTDIR => io::Error::new(
             io::ErrorKind::NotADirectory,
             "it is a link or no directory; remove it, Thermos does not follow links here",
         ),
         other => other.into(),
-    })
+    }
 }
 
 /// May the last name of an operator's path be a link?
@@ -148,29 +152,46 @@ impl TaskFiles {
     ///
     /// The caller has checked the task id with [`bad_file_name`].
     pub fn create(root: &Path, task_id: &str, last: LastName) -> Result<TaskFiles, FileError> {
-        let root_fd = operator_directory(root, last)?;
-        let open = |parent: &OwnedFd, path: &str, name| {
-            subdirectory(parent, name).map_err(failed("open directory", root.join(path)))
+        let directory = operator_directory(root, last)?;
+        TaskFiles::below(directory, root, task_id, |parent, name| subdirectory(parent, name))
+    }
+
+    /// Opens the directories of a task that exists. Everything that is done with the files later is
+    /// done below the directory that `root` is now, whatever becomes of that name.
+    pub fn open(root: &Path, task_id: &str, last: LastName) -> Result<TaskFiles, FileError> {
+        if let Some(why) = bad_file_name(task_id) {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, why);
+            return Err(failed("open", root.join("checkpoints").join(task_id))(error));
+        }
+        let flags = match last {
+            LastName::MayBeLink => DIRECTORY.difference(OFlags::NOFOLLOW),
+            LastName::MustNotBeLink => DIRECTORY,
         };
-        let checkpoints = open(&root_fd, "checkpoints", "checkpoints")?;
-        let tasks = open(&root_fd, "tasks", "tasks")?;
+        let directory = rustix::fs::open(root, flags, Mode::empty()).map_err(not_through_links);
+        let directory = directory.map_err(failed("open directory", root))?;
+        TaskFiles::below(directory, root, task_id, |parent, name| open_directory(parent, name))
+    }
+
+    /// `open_or_make` is for what a task has from its start; the lists of tasks are made if needed.
+    fn below(
+        root_fd: OwnedFd,
+        root: &Path,
+        task_id: &str,
+        open_or_make: fn(&OwnedFd, &str) -> io::Result<OwnedFd>,
+    ) -> Result<TaskFiles, FileError> {
+        let path = |path: &str| failed("open directory", root.join(path));
+        let checkpoints = open_or_make(&root_fd, "checkpoints").map_err(path("checkpoints"))?;
+        let checkpoints =
+            open_or_make(&checkpoints, task_id).map_err(path(&format!("checkpoints/{task_id}")))?;
+        let tasks = subdirectory(&root_fd, "tasks").map_err(path("tasks"))?;
         Ok(TaskFiles {
-            checkpoints: open(&checkpoints, &format!("checkpoints/{task_id}"), task_id)?,
-            active: open(&tasks, "tasks/active", "active")?,
+            checkpoints,
+            active: subdirectory(&tasks, "active").map_err(path("tasks/active"))?,
             tasks,
             me: rustix::process::geteuid().as_raw(),
             task_id: task_id.to_owned(),
             root: root.to_path_buf(),
         })
-    }
-
-    /// Opens the directories of a task that exists.
-    pub fn open(root: &Path, task_id: &str) -> Result<TaskFiles, FileError> {
-        let path = root.join("checkpoints").join(task_id);
-        if !path.is_dir() {
-            return Err(failed("open", path)(Errno::NOENT));
-        }
-        TaskFiles::create(root, task_id, LastName::MayBeLink)
     }
 
     /// The path of a stream, for messages.
@@ -325,6 +346,31 @@ mod tests {
         operator_directory(&dir.path().join("link"), LastName::MayBeLink).unwrap();
         operator_directory(&dir.path().join("link"), LastName::MustNotBeLink).unwrap_err();
         operator_directory(&dir.path().join("new"), LastName::MustNotBeLink).unwrap();
+    }
+
+    #[test]
+    fn a_task_that_is_opened_stays_where_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, elsewhere) = (dir.path().join("run"), dir.path().join("elsewhere"));
+        for root in [&run, &elsewhere] {
+            let files = TaskFiles::create(root, "id", LastName::MayBeLink).unwrap();
+            files.open_stream("runner").unwrap();
+            files.store_task("{}").unwrap();
+        }
+        let open = |last| TaskFiles::open(&run, "id", last);
+        let before = open(LastName::MustNotBeLink).unwrap();
+        std::fs::rename(&run, dir.path().join("away")).unwrap();
+        symlink(&elsewhere, &run).unwrap();
+        let error = open(LastName::MustNotBeLink).unwrap_err().to_string();
+        assert!(error.contains("run") && error.contains("link"), "{error}");
+        open(LastName::MayBeLink).unwrap();
+        before.retire_task().unwrap();
+        assert!(dir.path().join("away/tasks/finished/id").exists());
+        assert!(elsewhere.join("tasks/active/id").exists());
+        for id in ["other", "..", "a/b"] {
+            TaskFiles::open(&elsewhere, id, LastName::MayBeLink).unwrap_err();
+        }
+        assert!(!elsewhere.join("checkpoints/other").exists(), "nothing is made");
     }
 
     #[test]

@@ -5,7 +5,6 @@
 //! for.
 
 use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aurora_api::thermos::{ProcessState, ProcessStatus, RunnerCkpt, TaskStatus};
@@ -74,8 +73,7 @@ fn runner_claim(view: &View) -> Option<Claim> {
 }
 
 /// Sends a signal to the runner of a task, if it lives and is what the stream says. False if not.
-pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool, KillError> {
-    let files = TaskFiles::open(root, task_id)?;
+pub fn signal_runner(files: &TaskFiles, signal: Signal) -> Result<bool, KillError> {
     let (stream, _) = files.open_stream("runner")?;
     if files::try_lock(&stream).map_err(failed("lock", files.stream_path("runner")))? {
         return Ok(false);
@@ -94,8 +92,7 @@ pub fn signal_runner(root: &Path, task_id: &str, signal: Signal) -> Result<bool,
 
 /// Ends a task at once. `goal` is [`Stage::Killed`] or [`Stage::Lost`]. A task that is over only has
 /// its task file moved.
-pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
-    let files = TaskFiles::open(root, task_id)?;
+pub fn force(files: &TaskFiles, goal: Stage) -> Result<(), KillError> {
     let path = files.stream_path("runner");
     let (stream, _) = files.open_stream("runner")?;
     let owner = rustix::fs::fstat(&stream).map_err(failed("stat", &path))?.st_uid;
@@ -107,7 +104,7 @@ pub fn force(root: &Path, task_id: &str, goal: Stage) -> Result<(), KillError> {
     let mut signalled = false;
     while !files::try_lock(&stream).map_err(failed("lock", &path))? {
         if !signalled {
-            signalled = signal_runner(root, task_id, Signal::KILL)?;
+            signalled = signal_runner(files, Signal::KILL)?;
         }
         if !signalled || Instant::now() > deadline {
             return Err(KillError::Held);

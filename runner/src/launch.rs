@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use aurora_schema::Bindings;
-use aurora_schema::task::{self, ErrorKind, LoggerDestination, LoggerMode};
+use aurora_schema::task::{self, ErrorKind, Logger};
 
 use crate::engine::Level;
 use crate::error::{RunError, exit};
 use crate::files;
 use crate::log;
+use crate::logs::Way;
 use crate::shell::{Containerizer, Settings};
 use crate::users::{self, User};
 
@@ -76,7 +77,7 @@ pub struct Request {
     /// Seconds of grace for a kill, exactly.
     pub grace: Option<i64>,
     /// For processes without a logger.
-    pub destination: LoggerDestination,
+    pub logger: Logger,
     /// See [`Settings::supervisor`].
     pub supervisor: Option<std::sync::Arc<std::os::fd::OwnedFd>>,
 }
@@ -125,20 +126,14 @@ pub fn prepare(request: Request) -> Result<Settings, Failure> {
         log!(Level::Warn, "{}: {warning}", request.source_name);
     }
     for (i, process) in loaded.task.processes.iter().enumerate() {
-        let Some(logger) = &process.logger else { continue };
-        let unsupported = match (logger.destination, logger.mode) {
-            (LoggerDestination::Both, _) => "destination: \"both\"",
-            (LoggerDestination::File, LoggerMode::Rotate) => "mode: \"rotate\"",
-            _ => continue,
-        };
-        return Err(failure(
-            exit::INVALID_TASK,
-            format!(
-                "{}: processes[{i}].logger.{unsupported} is not supported yet; \
-                 use destination file, console or none in mode standard",
-                request.source_name
-            ),
-        ));
+        if let Some(logger) = &process.logger {
+            Way::of(logger).map_err(|error| {
+                failure(
+                    exit::INVALID_TASK,
+                    format!("{}: processes[{i}].logger.{error}", request.source_name),
+                )
+            })?;
+        }
     }
     let user = user?;
     let switch_user = user.uid != rustix::process::geteuid().as_raw();
@@ -177,7 +172,7 @@ pub fn prepare(request: Request) -> Result<Settings, Failure> {
         containerizer,
         run_limit: request.run_limit,
         grace: request.grace,
-        destination: request.destination,
+        logger: request.logger,
         supervisor: request.supervisor,
     })
 }

@@ -6,6 +6,7 @@
 //! * [`plan`] and [`state`] say what may happen, [`engine`] decides what happens: pure.
 //! * [`shell`] makes it happen: one thread, one loop. [`coordinator`] supervises one process run.
 //! * [`stream`], [`files`] and [`view`] are the data on disk, compatible with the original.
+//! * [`logs`] is about the output of processes: cutting, counting, copying, following.
 //! * [`proc`], [`reach`] and [`kill`] are about processes, and who may be signalled.
 
 pub mod command;
@@ -17,6 +18,7 @@ pub mod flags;
 pub mod kill;
 pub mod launch;
 pub mod logging;
+pub mod logs;
 pub mod plan;
 pub mod proc;
 pub mod reach;

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aurora_api::thermos::{ProcessState, RunnerCkpt, RunnerHeader};
-use aurora_schema::task::{LoggerDestination, Task};
+use aurora_api::thermos::{LogStatus, ProcessState, RunnerCkpt, RunnerHeader};
+use aurora_schema::task::{Logger, Task};
 use nix::unistd::{Gid, Uid};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
@@ -21,13 +21,13 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::coordinator::{
-    self, Environment, Forked, Heap, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Output, Program,
-    Reaped,
+    self, Environment, Forked, Heap, Identity, Launch, MAX_NAME, NOTE_SIZE, Note, Program, Reaped,
 };
 use crate::engine::{Claim, Controller, Effect, Engine, Event, Level, Now};
 use crate::error::RunError;
 use crate::files::{self, LastName, TaskFiles, failed};
 use crate::log;
+use crate::logs::Way;
 use crate::plan::Micros;
 use crate::proc::{Handle, Proc, Stat};
 use crate::reach::Reach;
@@ -91,8 +91,8 @@ pub struct Settings {
     pub run_limit: u32,
     /// Seconds of grace for a kill, exactly; `None`: the larger of `finalization_wait` and 60.
     pub grace: Option<i64>,
-    /// Where output goes for processes without a logger of their own.
-    pub destination: LoggerDestination,
+    /// For processes without a logger of their own.
+    pub logger: Logger,
     /// A socket whose other end is held by whoever supervises the runner. It is told of every state
     /// of the task by one byte, the state's number; it may send [`StopOrder`]s; when it closes its
     /// end, or dies, the task is ended. Somebody who supervises also says that sandbox and checkpoint
@@ -464,8 +464,12 @@ impl<'a> Shell<'a> {
                 Ok(Next::Record(record)) => {
                     // What follows comes with a note of its own.
                     let drained = self.reader.is_drained();
-                    if let RunnerCkpt::ProcessStatus(status) = record {
-                        self.tell(Event::Recorded { status, leftovers })?;
+                    match record {
+                        RunnerCkpt::ProcessStatus(status) => {
+                            self.tell(Event::Recorded { status, leftovers })?;
+                        }
+                        RunnerCkpt::LogStatus(status) => warn_of_drops(&status),
+                        _ => {}
                     }
                     if drained {
                         return Ok(());
@@ -792,12 +796,9 @@ impl<'a> Shell<'a> {
             return not_forked(format!("its name is longer than {MAX_NAME} bytes"));
         }
         let spec = &self.settings.task.processes[process as usize];
-        let destination =
-            spec.logger.as_ref().map_or(self.settings.destination, |logger| logger.destination);
-        let output = match destination {
-            LoggerDestination::File | LoggerDestination::Both => Output::File,
-            LoggerDestination::Console => Output::Console,
-            LoggerDestination::None => Output::Discard,
+        let way = match Way::of(spec.logger.as_ref().unwrap_or(&self.settings.logger)) {
+            Ok(way) => way,
+            Err(reason) => return not_forked(format!("its logger is not valid: {reason}")),
         };
         let (Ok(c_name), Ok(c_run)) = (CString::new(name), CString::new(run.to_string())) else {
             return not_forked("its name contains a NUL byte".to_owned());
@@ -852,7 +853,7 @@ impl<'a> Shell<'a> {
             sandbox: self.sandbox.as_fd(),
             proc: self.reach.proc.fd().as_fd(),
             null: self.null.as_fd(),
-            output,
+            way,
             identity: self.identity.as_ref(),
             late_identity: self.settings.containerizer.is_some(),
             chroot: self.settings.chroot,
@@ -939,7 +940,8 @@ impl<'a> Shell<'a> {
                 let _ = live.stream.set_len(live.offset);
                 std::thread::sleep(Duration::from_secs(1));
             }
-            live.offset += self.forked_frame.len() as u64;
+            // Nothing is said about where the record went: a keeper of an earlier run may have written
+            // before it. It will be read once more, and is known then.
         }
         self.commit()?;
         forked.go();
@@ -1118,6 +1120,21 @@ impl<'a> Shell<'a> {
             self.tell(Event::Quiet)?;
         }
         Ok(())
+    }
+}
+
+/// Tells the operator of output that is in no file.
+fn warn_of_drops(status: &LogStatus) {
+    let dropped = status.dropped.unwrap_or_default();
+    if dropped > 0 {
+        log!(
+            Level::Warn,
+            "Process({}) run {}: {dropped} bytes of {} dropped so far: {}",
+            status.process.as_deref().unwrap_or_default(),
+            status.run.unwrap_or_default(),
+            status.output.as_deref().unwrap_or_default(),
+            status.reason.as_deref().unwrap_or("unknown reason")
+        );
     }
 }
 

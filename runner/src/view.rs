@@ -83,7 +83,7 @@ impl View {
             RunnerCkpt::RunnerHeader(header) => self.header = Some(header),
             RunnerCkpt::TaskStatus(status) => self.statuses.push(status),
             RunnerCkpt::ProcessStatus(status) => return self.add_process(status),
-            RunnerCkpt::Unknown(..) => {}
+            RunnerCkpt::LogStatus(_) | RunnerCkpt::Unknown(..) => {}
         }
         Ok(())
     }

@@ -132,6 +132,22 @@ fn a_task_alone_is_enough_and_aliases_are_followed() {
 }
 
 #[test]
+fn ports_that_no_runner_takes() {
+    for (name, target, words) in [
+        ("a", "65536", "a port is a number from 0 to 65535"),
+        ("a", "-1", "a port is a number from 0 to 65535"),
+        ("", "80", "no name"),
+        ("a:80", "80", "the port is no number"),
+    ] {
+        let job = format!(
+            r#"{{{TASK}, "announce": {{"primary_port": "http", "portmap": {{"{name}": "{target}"}}}}}}"#
+        );
+        let message = with_data(&job).unwrap_err().0;
+        assert!(message.contains(words) && message.starts_with(PREFIX), "{message}");
+    }
+}
+
+#[test]
 fn instance_and_host_are_bound_everywhere_and_thermos_is_left() {
     let job = r#"{"role": "r", "task": {"name": "{{role}}-{{mesos.instance}}",
         "processes": [{"name": "a",

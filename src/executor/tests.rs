@@ -51,7 +51,7 @@ impl Life {
 }
 
 fn launch(task_id: &str) -> Event {
-    Event::Launch { task_id: task_id.to_owned(), assignment: Ok(assignment(task_id)) }
+    Event::Launch { task_id: task_id.to_owned(), assignment: Ok(assignment(task_id)), grace: None }
 }
 
 fn kill(grace: Option<Micros>) -> Event {
@@ -123,7 +123,8 @@ fn shutdown_as_the_very_first_event() {
 #[test]
 fn a_bad_task_is_failed() {
     let mut life = Life::new();
-    let event = Event::Launch { task_id: "t".to_owned(), assignment: Err("broken".to_owned()) };
+    let assignment = Err("broken".to_owned());
+    let event = Event::Launch { task_id: "t".to_owned(), assignment, grace: None };
     let effects = life.tell(event);
     assert_eq!(updates(&effects), [TaskState::Failed]);
     life.tell(Event::Flushed);
@@ -140,6 +141,14 @@ fn a_second_task_is_lost() {
 }
 
 #[test]
+fn a_task_that_is_launched_twice_runs_once() {
+    let mut life = Life::running();
+    assert!(life.tell(launch("t")).is_empty());
+    assert_eq!(updates(&life.tell(Event::Stage(Stage::Success))), [TaskState::Finished]);
+    assert!(life.tell(launch("t")).is_empty());
+}
+
+#[test]
 fn kills() {
     let mut life = Life::running();
     let other = Event::Kill { task_id: "other".to_owned(), grace: None };
@@ -149,6 +158,22 @@ fn kills() {
     assert_eq!(graces(&life.tell(kill(Some(SECOND)))), [SECOND], "but a shorter grace does");
     // Whatever the processes make of it, it was killed.
     assert_eq!(updates(&life.tell(Event::Stage(Stage::Success))), [TaskState::Killed]);
+}
+
+#[test]
+fn a_kill_without_a_grace_has_that_of_the_task() {
+    for (own, asked, grace) in
+        [(None, None, 60), (Some(7), None, 7), (Some(7), Some(9), 9), (Some(700), None, 120)]
+    {
+        let mut life = Life::new();
+        let seconds = |grace: Option<Micros>| grace.map(|grace| grace * SECOND);
+        life.tell(Event::Launch {
+            task_id: "t".to_owned(),
+            assignment: Ok(assignment("t")),
+            grace: seconds(own),
+        });
+        assert_eq!(graces(&life.tell(kill(seconds(asked)))), [grace * SECOND]);
+    }
 }
 
 #[test]
@@ -182,6 +207,8 @@ fn a_sandbox_that_cannot_be_made() {
     let mut life = Life::launched();
     let effects = life.tell(Event::NotStarted("no sandbox".to_owned()));
     assert_eq!(updates(&effects), [TaskState::Failed]);
+    life.tell(Event::Flushed);
+    assert_eq!(life.core.phase(), Phase::Done, "no runner is waited for");
 }
 
 #[test]

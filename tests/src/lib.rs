@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid, getsid};
 use tempfile::TempDir;
 
+pub mod masters;
 pub mod mesos;
 pub mod strace;
 pub mod stream;

@@ -204,15 +204,40 @@ impl Cluster {
         left
     }
 
-    /// Waits until nothing that the agent has started lives, and fails with a listing if something
-    /// does after `limit`.
+    /// Waits until nothing is left of what the agent has started: no process, no mount, no open file
+    /// of an executor's in any process. Fails with a listing if something is after `limit`.
     pub fn wait_until_gone(&self, limit: Duration) {
         let begun = Instant::now();
-        while !self.processes().is_empty() {
-            let left = || self.processes();
-            assert!(begun.elapsed() < limit, "still running after {limit:?}: {:#?}", left());
+        loop {
+            let processes = self.processes();
+            // Files are closed and mounts go with the last process that has them.
+            let held = if processes.is_empty() { self.held() } else { Vec::new() };
+            if processes.is_empty() && held.is_empty() {
+                return;
+            }
+            let late = begun.elapsed() >= limit;
+            assert!(!late, "still there after {limit:?}: {processes:#?} {held:#?}");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Mounts below the cluster's directory, and open files in those of executors.
+    fn held(&self) -> Vec<String> {
+        let path = self.path().display().to_string();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mounts = mounts.lines().filter(|line| line.contains(&path));
+        let mut held: Vec<String> = mounts.map(|line| format!("mount: {line}")).collect();
+        let slaves = self.path().join("agent.work/agents/0/work/slaves");
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let fds = processes.filter_map(|entry| fs::read_dir(entry.path().join("fd")).ok());
+        for fd in fds.flatten().flatten().map(|fd| fd.path()) {
+            // Both the process and its file may be gone by now.
+            let Ok(file) = fs::read_link(&fd) else { continue };
+            if file.starts_with(&slaves) {
+                held.push(format!("open: {} in {}", file.display(), fd.display()));
+            }
+        }
+        held
     }
 
     /// The only executor's number. Its name is that of the executor under test, or `name`.

@@ -2,7 +2,7 @@
 //! wrongly the other does not read rightly.
 //!
 //! A stream is a sequence of records, each a 4-byte big-endian length and a Thrift struct in
-//! TBinary: a union of header (1), process status (2) and task status (3).
+//! TBinary: a union of header (1), process status (2), task status (3) and log status (100).
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,21 @@ pub enum Record {
     Process(ProcessStatus),
     /// A change of the task.
     Task(TaskStatus),
+    /// How far an output has been copied.
+    Log(LogStatus),
+}
+
+/// A record about a log.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct LogStatus {
+    pub process: String,
+    pub run: i64,
+    pub output: String,
+    pub received: i64,
+    pub dropped: i64,
+    pub reason: Option<String>,
+    pub console_dropped: Option<i64>,
 }
 
 /// A process record, without what only readers of our own need.
@@ -78,6 +93,7 @@ pub fn states(records: &[Record]) -> Vec<String> {
     let line = |record: &Record| match record {
         Record::Header(_) => "HEADER".to_owned(),
         Record::Task(task) => format!("TASK {}", task.state),
+        Record::Log(log) => format!("LOG {}/{}/{}", log.process, log.run, log.output),
         Record::Process(it) => {
             let code = it.return_code.map_or(String::new(), |code| format!(" rc={code}"));
             format!("{}#{} {}{code}", it.process, it.seq, it.state)
@@ -149,6 +165,15 @@ impl Record {
                 state: state(&TASK_STATES, 1)?,
                 timestamp_ms: integer(2)?,
                 runner_pid: integer(3)?,
+            }),
+            100 => Record::Log(LogStatus {
+                process: text(1)?,
+                run: integer(2)?,
+                output: text(3)?,
+                received: integer(5)?,
+                dropped: integer(6)?,
+                reason: text(7),
+                console_dropped: integer(8),
             }),
             _ => return None,
         })

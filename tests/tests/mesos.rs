@@ -581,14 +581,14 @@ fn executor_told_to_terminate() {
 }
 
 #[test]
-fn twenty_tasks_at_once() {
+fn fifty_tasks_at_once() {
     let (cluster, mut scheduler) = pair(Cluster::start());
-    let ids: Vec<String> = (0..20).map(|n| format!("many-{n}")).collect();
+    let ids: Vec<String> = (0..50).map(|n| format!("many-{n}")).collect();
     let launches: Vec<Launch> =
         ids.iter().map(|id| Launch::of(id, USER, &[process("p", "sleep 1")])).collect();
     scheduler.launch(&launches);
     for id in &ids {
-        scheduler.expect(id, WELL, LONG);
+        scheduler.expect(id, WELL, 3 * LONG);
     }
     cluster.wait_until_gone(AT_ONCE);
 }

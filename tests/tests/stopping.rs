@@ -55,7 +55,7 @@ fn seconds_from(records: &[Record], state: &str) -> f64 {
         .filter_map(|record| match record {
             Record::Task(it) => Some(it.timestamp_ms as f64 / 1e3),
             Record::Process(it) => it.stop_time,
-            Record::Header(_) => None,
+            Record::Header(_) | Record::Log(_) => None,
         })
         .collect();
     times.iter().fold(0.0, |latest: f64, time| latest.max(*time)) - times[0]

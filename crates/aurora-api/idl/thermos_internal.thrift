@@ -117,6 +117,33 @@ struct RunnerHeader {
   6: map<string, i64> ports,
 }
 
+/**
+ * How far an output of a run has been copied. Written by the coordinator into its own stream: when
+ * bytes are dropped, at the end of the run, and at the end of the copying if that comes later. Counts
+ * are bytes since the start of the run; what was received and not dropped is, in order, in the log
+ * files, or was in one that has been rotated out.
+ */
+struct LogStatus {
+  /** Name of the process. */
+  1: string process,
+  /** Number of the run, from 0: the name of its log directory. */
+  2: i32 run,
+  /** `stdout` or `stderr`. */
+  3: string output,
+  /** When, in seconds since the epoch. */
+  4: double time,
+  /** Read from the process. */
+  5: i64 received,
+  /** Of these, in no file. */
+  6: i64 dropped,
+  /** Why the last of these were dropped, for people. */
+  7: string reason,
+  /** Not written to the console. Absent if nothing goes there. */
+  8: i64 console_dropped,
+  /** Why the last of these were not written, for people. */
+  9: string console_reason,
+}
+
 /** One record of a checkpoint stream. */
 union RunnerCkpt {
   /** What does not change. */
@@ -125,6 +152,8 @@ union RunnerCkpt {
   2: ProcessStatus process_status,
   /** A step of the task. */
   3: TaskStatus task_status,
+  /** How far an output has been copied. */
+  100: LogStatus log_status,
 }
 
 /** What the records of a stream add up to. Never in a stream itself. */

@@ -58,6 +58,7 @@ fn checkpoint_records_survive() {
                 RunnerCkpt::RunnerHeader(header) => &header.unknown,
                 RunnerCkpt::ProcessStatus(status) => &status.unknown,
                 RunnerCkpt::TaskStatus(status) => &status.unknown,
+                RunnerCkpt::LogStatus(status) => &status.unknown,
                 RunnerCkpt::Unknown(id, _) => panic!("{place}: unknown record {id}"),
             };
             assert!(unknown.is_empty(), "{place}");

@@ -2,10 +2,10 @@
 //!
 //! Source of behaviour: Aurora configuration reference, "Check".
 
-use crate::error::{Error, Segment};
+use crate::error::{Cause, Error, Segment};
 use crate::interpolate::{Limits, interpolate};
 use crate::types::{Presence, Type};
-use crate::value::{Data, Raw, Value};
+use crate::value::{Data, Raw, Value, scalar_text};
 
 impl Value {
     /// Checks it, interpolating it first. Text with references left is fine as a String and a
@@ -34,7 +34,8 @@ pub fn check_interpolated(value: &Value) -> Result<(), Error> {
                 let checked = match value.get(position) {
                     Some(attribute) => check_interpolated(attribute),
                     None if field.presence == Presence::Required => {
-                        Err(Error::schema(format!("required by {}, but missing", value.ty.name())))
+                        let message = format!("required by {}, but missing", value.ty.name());
+                        Err(Error::schema(message).because(Cause::Required))
                     }
                     None => Ok(()),
                 };
@@ -65,5 +66,6 @@ fn check_scalar(ty: &Type, raw: &Raw) -> Result<(), Error> {
     Err(Error::schema(format!(
         "expected {}, got {got}, in which references have no value",
         ty.expectation()
-    )))
+    ))
+    .because(Cause::Unresolved { got: (&*scalar_text(raw)).into() }))
 }

@@ -67,21 +67,69 @@ pub enum Fault {
     Interpolation,
 }
 
+/// What exactly went wrong, for callers that say it in the words of the configuration language
+/// (see [`crate::wording`]). Not every mistake has a cause that can be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A content that its type does not take.
+    Coercion {
+        /// The content as text.
+        got: Box<str>,
+        /// The type's name.
+        ty: Box<str>,
+        /// An enumeration's words.
+        words: Option<Box<str>>,
+    },
+    /// A content that no alternative of a choice takes.
+    NoAlternative {
+        /// The content as text.
+        got: Box<str>,
+        /// The choice's name.
+        ty: Box<str>,
+    },
+    /// An attribute that a struct does not have.
+    UnknownAttribute(Box<str>),
+    /// An attribute that must be set and is not.
+    Required,
+    /// A content of the right kind was expected, but references are left in it.
+    Unresolved {
+        /// The content as text.
+        got: Box<str>,
+    },
+    /// What stands between braces is no address.
+    BadReference(Box<str>),
+    /// References are still there after all passes; the text that they are in.
+    Endless(Box<str>),
+    /// An index before the start of a list.
+    Index,
+}
+
 /// A mistake in a value: its kind, where it is, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub(crate) fault: Fault,
     pub(crate) path: Path,
     pub(crate) message: String,
+    pub(crate) cause: Option<Box<Cause>>,
 }
 
 impl Error {
     pub(crate) fn schema(message: impl Into<String>) -> Error {
-        Error { fault: Fault::Schema, path: Path::root(), message: message.into() }
+        Error { fault: Fault::Schema, path: Path::root(), message: message.into(), cause: None }
     }
 
     pub(crate) fn interpolation(message: impl Into<String>) -> Error {
-        Error { fault: Fault::Interpolation, path: Path::root(), message: message.into() }
+        Error {
+            fault: Fault::Interpolation,
+            path: Path::root(),
+            message: message.into(),
+            cause: None,
+        }
+    }
+
+    pub(crate) fn because(mut self, cause: Cause) -> Error {
+        self.cause = Some(Box::new(cause));
+        self
     }
 
     pub(crate) fn at(mut self, segment: Segment) -> Error {
@@ -102,6 +150,11 @@ impl Error {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What exactly went wrong, if that can be named.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_deref()
     }
 
     /// What was expected and what was found, without the path.
@@ -144,7 +197,7 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 /// `; did you mean "x"?` when one of the candidates is close to the name, else nothing.
-pub(crate) fn suggestion<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+pub fn suggestion<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
     let allowed = match name.chars().count() {
         0..=2 => 1,
         3..=5 => 2,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::error::{Error, Path, Segment, quoted};
+use crate::error::{Cause, Error, Path, Segment, quoted};
 use crate::number::Integer;
 use crate::scope::{Binding, Environment, Scope};
 use crate::template::{Component, Ref, Token, Tokens, is_templated};
@@ -72,6 +72,47 @@ pub fn interpolate(value: &Value, limits: &Limits) -> Result<Interpolated, Error
         unescaped: run.unescaped,
         work: run.work,
     })
+}
+
+/// Interpolates one part of a struct, list or map as it is seen from inside it: an attribute, an
+/// element, a key. Errors: as those of [`interpolate`].
+pub fn interpolate_part(
+    container: &Value,
+    part: &Value,
+    limits: &Limits,
+) -> Result<Interpolated, Error> {
+    let mut run = Run {
+        limits: *limits,
+        work: 0,
+        unbound: BTreeMap::new(),
+        unescaped: false,
+        path: Vec::new(),
+    };
+    let attributes = match &container.data {
+        Data::Struct(attributes) => Some(attributes),
+        _ => None,
+    };
+    let frame = Frame { own: container.scopes(), attributes, outer: None };
+    let changed = run.value(part, Some(&frame))?;
+    Ok(Interpolated {
+        value: changed.unwrap_or_else(|| part.clone()),
+        unbound: run.unbound,
+        unescaped: run.unescaped,
+        work: run.work,
+    })
+}
+
+/// A value as text, its references replaced: what `str` gives in the configuration language.
+/// Errors: as those of [`interpolate`].
+pub fn text_of(value: &Value, limits: &Limits) -> Result<Arc<str>, Error> {
+    let mut run = Run {
+        limits: *limits,
+        work: 0,
+        unbound: BTreeMap::new(),
+        unescaped: false,
+        path: Vec::new(),
+    };
+    run.text_of(value, None)
 }
 
 /// The scopes that a value inside other values sees, innermost first. For a struct S with bound
@@ -267,7 +308,9 @@ impl<'v> Run<'v> {
             }
             self.path.pop();
         }
-        Ok(changed.map(|given| Value::from_struct(Arc::clone(&value.ty), given)))
+        Ok(changed.map(|given| {
+            Value::from_struct(Arc::clone(&value.ty), given).made_at(value.origin.as_ref())
+        }))
     }
 
     fn choice(
@@ -283,7 +326,12 @@ impl<'v> Run<'v> {
         };
         Ok(inner.map(|inner| {
             let ty = Arc::clone(&choice.ty);
-            Value::from_data(Data::Choice(Arc::new(ChoiceValue { ty, inner, open: false })))
+            Value::from_data(Data::Choice(Arc::new(ChoiceValue {
+                ty,
+                inner,
+                open: false,
+                unfit: None,
+            })))
         }))
     }
 
@@ -297,6 +345,14 @@ impl<'v> Run<'v> {
         let Data::Scalar { raw, .. } = &choice.inner.data else {
             return Ok(choice.inner.clone());
         };
+        if let Some((tried, attribute)) = &choice.unfit {
+            return Err(Error::schema(format!(
+                "{tried} has no attribute {}; to mean another kind, name it, as in {}(...)",
+                quoted(attribute),
+                choice.ty.alternatives.last().map(Type::to_string).unwrap_or_default()
+            ))
+            .because(Cause::UnknownAttribute((&**attribute).into())));
+        }
         for ty in choice.ty.alternatives.iter().filter(|ty| ty.is_scalar()) {
             let own = choice.inner.scopes();
             match self.scalar(ty, raw, own, Some(frame), record) {
@@ -312,7 +368,12 @@ impl<'v> Run<'v> {
             }
         }
         let expected = Type::Choice(Arc::clone(&choice.ty)).expectation();
-        Err(Error::schema(format!("expected {expected}, got {}", quoted(&scalar_text(raw)))))
+        let text = scalar_text(raw);
+        let cause = Cause::NoAlternative {
+            got: (&*text).into(),
+            ty: Type::Choice(Arc::clone(&choice.ty)).to_string().into(),
+        };
+        Err(Error::schema(format!("expected {expected}, got {}", quoted(&text))).because(cause))
     }
 
     /// Replaces references in a scalar and turns it into its type. `None` when it is as it was.
@@ -373,8 +434,10 @@ impl<'v> Run<'v> {
                         next.push_str(whole);
                     }
                     Token::Reference { whole, inner } => {
-                        let reference = Ref::parse(inner)
-                            .map_err(|error| Error::interpolation(error.to_string()))?;
+                        let reference = Ref::parse(inner).map_err(|error| {
+                            let cause = Cause::BadReference(error.address().into());
+                            Error::interpolation(error.to_string()).because(cause)
+                        })?;
                         match self.lookup(reference.components(), own, outer)? {
                             Some(found) => {
                                 replaced = true;
@@ -404,7 +467,8 @@ impl<'v> Run<'v> {
         Err(Error::interpolation(format!(
             "{} still has references after {MAX_PASSES} replacements; does it refer to itself?",
             quoted(template)
-        )))
+        ))
+        .because(Cause::Endless(text.into())))
     }
 
     /// The text for a reference in a value with these scopes of its own, inside `outer`.
@@ -694,7 +758,8 @@ fn element<'v>(items: &'v [Value], index: &str) -> Result<Option<&'v Value>, Err
     if index < -length {
         return Err(Error::interpolation(format!(
             "[{index}] reaches before the start of a list of {length}"
-        )));
+        ))
+        .because(Cause::Index));
     }
     let position = if index < 0 { index + length } else { index };
     Ok(usize::try_from(position).ok().and_then(|position| items.get(position)))

@@ -14,6 +14,8 @@
 //! | [`check`] | the type check |
 //! | [`json`], [`number`] | the JSON dialect, number formats |
 //! | [`error`] | errors that name a path |
+//! | [`wording`] | the same in the words of the configuration language |
+//! | [`transfer`] | values with everything bound to them, from one process to another |
 //!
 //! Input is never trusted: nesting, text growth and work are bounded, and every mistake is an
 //! error with a path, never a panic.
@@ -27,7 +29,9 @@ pub mod schema;
 pub mod scope;
 pub mod task;
 pub mod template;
+pub mod transfer;
 pub mod types;
 pub mod value;
+pub mod wording;
 
 pub use scope::{BindError, Bindings};

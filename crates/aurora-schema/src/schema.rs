@@ -399,6 +399,58 @@ schema! {
     ]
 }
 
+/// All structs, in the order declared.
+pub fn all() -> impl Iterator<Item = &'static Arc<StructType>> {
+    [
+        &RESOURCES,
+        &CONSTRAINT,
+        &ROTATE_POLICY,
+        &LOGGER,
+        &PROCESS,
+        &TASK,
+        &THERMOS_CONTEXT,
+        &MESOS_CONTEXT,
+        &QUEUE_UPDATE_STRATEGY,
+        &BATCH_UPDATE_STRATEGY,
+        &VARIABLE_BATCH_UPDATE_STRATEGY,
+        &UPDATE_CONFIG,
+        &HTTP_HEALTH_CHECKER,
+        &SHELL_HEALTH_CHECKER,
+        &HEALTH_CHECKER_CONFIG,
+        &HEALTH_CHECK_CONFIG,
+        &HTTP_LIFECYCLE_CONFIG,
+        &LIFECYCLE_CONFIG,
+        &ANNOUNCER,
+        &PARAMETER,
+        &DOCKER,
+        &APPC_IMAGE,
+        &DOCKER_IMAGE,
+        &VOLUME,
+        &MESOS,
+        &CONTAINER,
+        &PARTITION_POLICY,
+        &METADATA,
+        &EXECUTOR_CONFIG,
+        &PERCENTAGE_SLA_POLICY,
+        &COUNT_SLA_POLICY,
+        &COORDINATOR_SLA_POLICY,
+        &MESOS_JOB,
+        &MESOS_TASK_INSTANCE,
+    ]
+    .into_iter()
+    .map(|schema| &**schema)
+}
+
+/// The struct of this name.
+pub fn known(name: &str) -> Option<Arc<StructType>> {
+    all().find(|ty| ty.name() == name).cloned()
+}
+
+/// Whether this is one of the structs above itself, rather than one that only looks like it.
+pub(crate) fn is_known(ty: &Arc<StructType>) -> bool {
+    all().any(|known| Arc::ptr_eq(known, ty))
+}
+
 /// A value of a schema from JSON; see [`Value::from_json`].
 pub fn from_json(
     schema: &Arc<StructType>,

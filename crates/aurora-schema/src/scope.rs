@@ -70,6 +70,12 @@ impl Environment {
             .filter_map(|length| Some((length, self.entries.get(&components[..length])?)))
     }
 
+    /// All entries, in the order of their references.
+    pub fn entries(&self) -> impl Iterator<Item = (Ref, &Binding)> {
+        let entries = self.entries.iter();
+        entries.map(|(components, binding)| (Ref::from_components(components), binding))
+    }
+
     /// Whether nothing is bound.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -313,6 +313,19 @@ pub fn same_task(a: &str, b: &str) -> bool {
     }
 }
 
+/// Checks an interpolated task as the client does before it sends one: the type check, the names of
+/// processes, the plan. References may be left, for what only a running task knows. Gives what is
+/// accepted, but hardly meant.
+pub fn validate(value: &Value) -> Result<Vec<Warning>, LoadError> {
+    let checked = || -> Result<Vec<Warning>, Refusal> {
+        check_interpolated(value)?;
+        let task = Task::from_value(value)?;
+        check_names(&task)?;
+        check_plan(&task)
+    };
+    checked().map_err(|refusal| refusal.in_source("task"))
+}
+
 fn load_task(source: &[u8], bindings: &Bindings) -> Result<Loaded, Refusal> {
     let (read, mut warnings) = read(source, bindings)?;
     check_interpolated(&read.value)?;

@@ -77,6 +77,11 @@ impl Ref {
         Ok(Ref(components.into_boxed_slice()))
     }
 
+    /// The address of these steps, of which there must be at least one.
+    pub(crate) fn from_components(components: &[Component]) -> Ref {
+        Ref(components.into())
+    }
+
     /// The steps, in order.
     pub fn components(&self) -> &[Component] {
         &self.0

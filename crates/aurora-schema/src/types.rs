@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::value::Value;
 
-/// A type of the configuration language. Cheap to copy: everything large is shared.
-#[derive(Clone, Debug, PartialEq)]
+/// A type of the configuration language. Cheap to copy: everything large is shared. Types are equal
+/// when they have the same name and the same parts.
+#[derive(Clone, Debug)]
 pub enum Type {
     /// Text.
     String,
@@ -91,6 +92,27 @@ impl Type {
     }
 }
 
+/// Most types that are compared are one and the same, and need not be gone through.
+impl PartialEq for Type {
+    fn eq(&self, other: &Type) -> bool {
+        fn same<T: PartialEq>(a: &Arc<T>, b: &Arc<T>) -> bool {
+            Arc::ptr_eq(a, b) || **a == **b
+        }
+        match (self, other) {
+            (Type::String, Type::String)
+            | (Type::Integer, Type::Integer)
+            | (Type::Float, Type::Float)
+            | (Type::Boolean, Type::Boolean) => true,
+            (Type::Enum(a), Type::Enum(b)) => same(a, b),
+            (Type::List(a), Type::List(b)) => same(a, b),
+            (Type::Map(a), Type::Map(b)) => same(a, b),
+            (Type::Choice(a), Type::Choice(b)) => same(a, b),
+            (Type::Struct(a), Type::Struct(b)) => same(a, b),
+            _ => false,
+        }
+    }
+}
+
 /// The type's name in the language: `Integer`, `StringList`, `StringIntegerMap`, `Process`.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,6 +144,11 @@ pub struct EnumType {
 }
 
 impl EnumType {
+    /// An enumeration of these words.
+    pub fn new(name: &str, words: Vec<Box<str>>) -> Arc<EnumType> {
+        Arc::new(EnumType { name: name.into(), words: words.into_boxed_slice() })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -160,6 +187,13 @@ pub struct ChoiceType {
     name: Option<Box<str>>,
     /// The alternatives, in the order in which they are tried.
     pub alternatives: Vec<Type>,
+}
+
+impl ChoiceType {
+    /// Its name, if it has one of its own.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
 }
 
 /// A struct: a name and attributes.
@@ -244,6 +278,11 @@ impl Field {
     /// An attribute with a default.
     pub fn with_default(name: &str, default: Value) -> Field {
         Field { name: name.into(), ty: default.ty(), presence: Presence::Default(default) }
+    }
+
+    /// An attribute of a type with what holds when it is not given. A default must be of the type.
+    pub fn new(name: &str, ty: Type, presence: Presence) -> Field {
+        Field { name: name.into(), ty, presence }
     }
 
     /// Its name.

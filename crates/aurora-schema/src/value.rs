@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, Segment, quoted, suggestion};
+use crate::error::{Cause, Error, Segment, quoted, suggestion};
 use crate::json::{Json, Writer};
 use crate::number::{self, Integer};
 use crate::scope::Scope;
@@ -44,6 +44,26 @@ pub enum Raw {
     Float(f64),
     /// Text, possibly with references.
     Text(Arc<str>),
+    /// Something of the surrounding language, which fits no type: its printed form.
+    Foreign(Arc<str>),
+}
+
+/// The place in a file where a value was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file as it was named.
+    pub file: Arc<str>,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// `web.aurora:12`
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -60,11 +80,20 @@ pub(crate) struct MapValue {
 
 /// The attributes of a struct. Defaults that were not replaced are not stored but taken from the
 /// type.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct StructValue {
     pub(crate) ty: Arc<StructType>,
     /// Attributes given, by position, ascending; `None` is one that was explicitly emptied.
     pub(crate) given: Vec<(u16, Option<Value>)>,
+    /// Where it was made, if that is known.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Where it was made does not matter.
+impl PartialEq for StructValue {
+    fn eq(&self, other: &StructValue) -> bool {
+        (Arc::ptr_eq(&self.ty, &other.ty) || self.ty == other.ty) && self.given == other.given
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -73,6 +102,9 @@ pub(crate) struct ChoiceValue {
     pub(crate) inner: Value,
     /// The inner value is a scalar that has not been matched with an alternative yet.
     pub(crate) open: bool,
+    /// The inner value is the printed form of something that no alternative takes: the struct that
+    /// was tried, and the attribute that it does not have.
+    pub(crate) unfit: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// What happens to keys that a struct does not have.
@@ -165,7 +197,46 @@ impl Value {
             given.extend(new.given.iter().cloned());
         }
         let value = Value::from_struct(Arc::clone(&old.ty), given);
-        Ok(Value { scopes: self.scopes.clone(), ..value })
+        Ok(Value { scopes: self.scopes.clone(), ..value }.made_at(old.origin.as_ref()))
+    }
+
+    /// A struct with the place where it was made; other values are as they were.
+    #[must_use]
+    pub fn made_at(self, origin: Option<&Origin>) -> Value {
+        let Value { data, scopes } = self;
+        let data = match data {
+            Data::Struct(value) => {
+                let mut value = Arc::unwrap_or_clone(value);
+                value.origin = origin.cloned();
+                Data::Struct(Arc::new(value))
+            }
+            other => other,
+        };
+        Value { data, scopes }
+    }
+
+    /// A scalar for a choice, matched with an alternative when it is interpolated.
+    pub fn open_choice(ty: &Arc<ChoiceType>, raw: Raw) -> Value {
+        let inner = Value::scalar(Type::String, raw);
+        let ty = Arc::clone(ty);
+        Value::from_data(Data::Choice(Arc::new(ChoiceValue { ty, inner, open: true, unfit: None })))
+    }
+
+    /// A choice for something whose attribute the alternative that was tried does not have, which is
+    /// an error once the value is used.
+    pub fn unfit_choice(ty: &Arc<ChoiceType>, raw: Raw, tried: &Type, attribute: &str) -> Value {
+        let inner = Value::scalar(Type::String, raw);
+        let ty = Arc::clone(ty);
+        let unfit = Some((tried.to_string().into(), attribute.into()));
+        Value::from_data(Data::Choice(Arc::new(ChoiceValue { ty, inner, open: true, unfit })))
+    }
+
+    /// What a choice holds, and whether that is still to be matched with an alternative.
+    pub fn chosen(&self) -> Option<(&Value, bool)> {
+        match &self.data {
+            Data::Choice(choice) => Some((&choice.inner, choice.open)),
+            _ => None,
+        }
     }
 
     /// A value that is already one of a choice's alternatives.
@@ -180,6 +251,7 @@ impl Value {
             ty,
             inner: alternative,
             open: false,
+            unfit: None,
         }))))
     }
 
@@ -250,7 +322,7 @@ impl Value {
         };
         let finish = |inner, open| {
             let ty = Arc::clone(ty);
-            Value::from_data(Data::Choice(Arc::new(ChoiceValue { ty, inner, open })))
+            Value::from_data(Data::Choice(Arc::new(ChoiceValue { ty, inner, open, unfit: None })))
         };
         if raw != Raw::Null {
             return Ok(finish(Value::scalar(Type::String, raw), true));
@@ -283,7 +355,7 @@ impl Value {
         given.dedup_by_key(|(position, _)| *position);
         given.reverse();
         given.shrink_to_fit();
-        Value::from_data(Data::Struct(Arc::new(StructValue { ty, given })))
+        Value::from_data(Data::Struct(Arc::new(StructValue { ty, given, origin: None })))
     }
 
     /// Its type.
@@ -383,7 +455,7 @@ impl Value {
                 Raw::Bool(value) => out.boolean(*value),
                 Raw::Integer(value) => out.whole(value),
                 Raw::Float(value) => out.float(*value),
-                Raw::Text(value) => out.text(value),
+                Raw::Text(value) | Raw::Foreign(value) => out.text(value),
             },
             Data::List(list) => {
                 out.begin_array();
@@ -418,7 +490,22 @@ impl Value {
     }
 }
 
+impl Clone for StructValue {
+    fn clone(&self) -> StructValue {
+        StructValue {
+            ty: Arc::clone(&self.ty),
+            given: self.given.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+}
+
 impl StructValue {
+    /// Where it was made, if that is known.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
     /// Its type.
     pub fn ty(&self) -> &Arc<StructType> {
         &self.ty
@@ -453,7 +540,7 @@ fn json_key(raw: &Raw) -> String {
         Raw::Bool(value) => value.to_string(),
         Raw::Integer(value) => value.to_string(),
         Raw::Float(value) => number::float_exact(*value),
-        Raw::Text(value) => value.to_string(),
+        Raw::Text(value) | Raw::Foreign(value) => value.to_string(),
     }
 }
 
@@ -474,15 +561,7 @@ fn last_of_each(members: Vec<(Arc<str>, Json)>) -> Vec<(Arc<str>, Json)> {
 }
 
 fn fits(value: &Value, ty: &Type) -> Result<(), Error> {
-    let same = match (&value.data, ty) {
-        (Data::Scalar { ty: own, .. }, ty) => own == ty,
-        (Data::List(list), Type::List(ty)) => list.ty == *ty,
-        (Data::Map(map), Type::Map(ty)) => map.ty == *ty,
-        (Data::Struct(value), Type::Struct(ty)) => value.ty == *ty,
-        (Data::Choice(choice), Type::Choice(ty)) => choice.ty == *ty,
-        _ => false,
-    };
-    if same {
+    if value.ty() == *ty {
         return Ok(());
     }
     Err(Error::schema(format!("expected {}, got a value of type {}", ty.expectation(), value.ty())))
@@ -500,12 +579,13 @@ fn unknown_attribute(ty: &StructType, name: &str) -> Error {
         quoted(name),
         suggestion(name, known)
     ))
+    .because(Cause::UnknownAttribute(name.into()))
 }
 
 /// A scalar's content as its type has it.
 pub(crate) fn coerce(ty: &Type, raw: &Raw) -> Result<Raw, Error> {
     let coerced = match (ty, raw) {
-        (_, Raw::Null) => None,
+        (_, Raw::Null | Raw::Foreign(_)) => None,
         (Type::Integer, Raw::Integer(_))
         | (Type::Float, Raw::Float(_))
         | (Type::Boolean, Raw::Bool(_))
@@ -535,7 +615,13 @@ pub(crate) fn coerce(ty: &Type, raw: &Raw) -> Result<Raw, Error> {
             (Type::Enum(ty), Raw::Text(text)) => enum_hint(ty, text),
             _ => String::new(),
         };
-        Error::schema(format!("expected {}, got {got}{hint}", ty.expectation()))
+        let words = match ty {
+            Type::Enum(ty) => Some(ty.words().collect::<Vec<_>>().join(", ").into()),
+            _ => None,
+        };
+        Error::schema(format!("expected {}, got {got}{hint}", ty.expectation())).because(
+            Cause::Coercion { got: (&*scalar_text(raw)).into(), ty: ty.to_string().into(), words },
+        )
     })
 }
 
@@ -561,6 +647,6 @@ pub(crate) fn scalar_text(raw: &Raw) -> Arc<str> {
         Raw::Bool(false) => "False".into(),
         Raw::Integer(value) => value.to_string().into(),
         Raw::Float(value) => number::float_text(*value).into(),
-        Raw::Text(text) => Arc::clone(text),
+        Raw::Text(text) | Raw::Foreign(text) => Arc::clone(text),
     }
 }

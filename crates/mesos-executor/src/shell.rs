@@ -37,7 +37,7 @@ use rustix::net::sockopt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::environment::Environment;
 use crate::event::Event;
@@ -137,12 +137,12 @@ pub async fn run(
         connection: None,
     };
     shell.handle(Input::Start);
-    let mut sleep = std::pin::pin!(sleep_until(start));
+    // One that nobody waits for any more is dropped: left alone it would wake this task for nothing.
+    let mut sleep: Option<Pin<Box<Sleep>>> = None;
     loop {
-        if let Some(at) = shell.timer.map(|at| start + at)
-            && sleep.deadline() != at
-        {
-            sleep.as_mut().reset(at);
+        let at = shell.timer.map(|at| start + at);
+        if sleep.as_ref().map(|sleep| sleep.deadline()) != at {
+            sleep = at.map(|at| Box::pin(sleep_until(at)));
         }
         // The stream is read only when the executor has room for what it says.
         let waiting = !shell.pending.is_empty();
@@ -168,7 +168,7 @@ pub async fn run(
                 Some(command) => shell.handle(Input::Command(command)),
                 None => return,
             },
-            () = sleep.as_mut(), if timed => {
+            () = over(&mut sleep), if timed => {
                 shell.timer = None;
                 shell.handle(Input::Tick);
             }
@@ -176,6 +176,14 @@ pub async fn run(
             frame = frame(&mut shell.body), if reading => shell.read(frame),
             result = ready(&mut shell.call), if calling => shell.answered(result),
         }
+    }
+}
+
+/// Waits for the moment that is waited for.
+async fn over(sleep: &mut Option<Pin<Box<Sleep>>>) {
+    match sleep {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
     }
 }
 

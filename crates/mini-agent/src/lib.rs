@@ -13,6 +13,8 @@
 //! [`core`] and [`api`] are pure; [`agent`] serves, [`directory`] and [`process`] act. What is left
 //! out: the fetcher, containers, resource isolation, changing the user, and recovery: this agent
 //! ends with its process, and what it launched ends with it.
+//!
+//! [`master`] is a master with such agents, for a cluster in one process.
 
 #![cfg_attr(
     not(test),
@@ -24,6 +26,7 @@ pub mod api;
 pub mod core;
 pub mod directory;
 pub mod launcher;
+pub mod master;
 pub mod process;
 mod random;
 mod server;

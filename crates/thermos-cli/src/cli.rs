@@ -37,7 +37,9 @@ down, a third kills everything.
 ";
 
 const TAIL_HELP: &str = "\
-Prints the end of the log of the newest run. If the process runs, goes on until it ends.
+Prints the end of the log of the newest run. If the process runs, goes on until it ends, through
+rotations of the log and further runs of the process. Output that was rotated out before it could
+be read is counted on standard error. Lines of several processes have their names in front.
 ";
 
 const KILL_HELP: &str = "\
@@ -324,7 +326,10 @@ pub(crate) struct Tail {
     /// Print what is there and end
     #[arg(long = "no-follow", overrides_with = "follow")]
     pub(crate) no_follow: bool,
-    /// Task and process
+    /// All processes of the task
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Task and processes
     #[arg(value_name = "task_name", hide = true)]
     pub(crate) arguments: Vec<String>,
 }

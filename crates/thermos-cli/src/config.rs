@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aurora_client::evaluate::{Evaluator, Kind};
+use aurora_client::problem::Problem;
 use aurora_schema::Bindings;
+use aurora_schema::interpolate::{Limits, interpolate, interpolate_part};
 use aurora_schema::task::{self, ErrorKind};
+use aurora_schema::value::Value;
 use thermos_runner::flags;
 
 use crate::cli;
 use crate::exit::Code;
 use crate::failure::Failure;
+use crate::output::emit;
 
 /// A task as it was written, and where.
 #[derive(Clone, Debug)]
@@ -90,13 +95,84 @@ pub(crate) fn load(options: &cli::Config) -> Result<Source, Failure> {
     let name = path.display().to_string();
     let text = std::fs::read(path)
         .map_err(|error| Failure::usage(format!("cannot read the config {name}: {error}")))?;
-    if !options.json && !looks_like_json(path, &text) {
-        return Err(Failure::usage(format!(
-            "{name} is not JSON. Files in Python syntax (.aurora, .thermos) cannot be read yet; \
-             write the task as JSON, and say --json if it is"
-        )));
+    if options.json || looks_like_json(path, &text) {
+        return Ok(Source { text, name });
     }
-    Ok(Source { text, name })
+    let text = evaluate(path, options)?;
+    Ok(Source { text: text.into_bytes(), name })
+}
+
+/// The task of a file in Python syntax, as JSON. What the file itself binds is put in; other
+/// references stay.
+///
+/// In a `.aurora` file that is the task of a job, seen from inside the job; in any other file it was
+/// exported.
+fn evaluate(path: &Path, options: &cli::Config) -> Result<String, Failure> {
+    let invalid = |problem: Problem| {
+        let code = match &*problem.class {
+            "EvaluatorMissing" => Code::Usage,
+            _ => Code::InvalidTask,
+        };
+        Failure::new(code, problem.report().trim_start().trim_start_matches("x ").to_owned())
+    };
+    let is_aurora = path.extension().is_some_and(|extension| extension == "aurora");
+    let kind = if is_aurora { Kind::Aurora } else { Kind::Thermos };
+    let defined = Evaluator::default().run(path, kind).map_err(invalid)?;
+    if !defined.output.is_empty() {
+        emit(&defined.output)?;
+    }
+    let given = Values::parse(&options.bindings)?.bindings(None);
+    let mut tasks = Vec::new();
+    for value in &defined.values {
+        let value = value.bind([given.scope()]);
+        let task =
+            if is_aurora { task_of_job(&value) } else { interpolate(&value, &Limits::default()) };
+        let task = task.map_err(|error| {
+            Failure::new(Code::InvalidTask, format!("{}: {error}", path.display()))
+        })?;
+        tasks.push(task.value);
+    }
+    let name = |task: &Value| {
+        task.attribute("name").and_then(Value::as_text).unwrap_or_default().to_owned()
+    };
+    let names: Vec<String> = tasks.iter().map(name).collect();
+    let matching: Vec<&Value> = match &options.task {
+        Some(wanted) => tasks.iter().filter(|task| name(task) == *wanted).collect(),
+        None => tasks.iter().collect(),
+    };
+    match (&matching[..], &options.task) {
+        ([task], _) => Ok(task.to_json()),
+        ([], None) => Err(Failure::usage(format!(
+            "{} defines no task: {}",
+            path.display(),
+            if is_aurora { "its list `jobs` is empty" } else { "it does not call export(task)" }
+        ))),
+        ([], Some(wanted)) => Err(Failure::usage(format!(
+            "Could not find task {wanted}! The tasks in this config are {}",
+            names.join(", ")
+        ))),
+        _ => Err(Failure::usage(format!(
+            "{} defines several tasks; choose one with --task: {}",
+            path.display(),
+            names.join(", ")
+        ))),
+    }
+}
+
+/// A job's task as its instances see it, apart from what differs between them.
+fn task_of_job(
+    job: &Value,
+) -> Result<aurora_schema::interpolate::Interpolated, aurora_schema::error::Error> {
+    let mut standard = Bindings::new();
+    for (address, value) in [("mesos.role", "{{role}}"), ("mesos.cluster", "{{cluster}}")] {
+        // These are addresses.
+        let _ = standard.bind(address, value);
+    }
+    let job = job.bind([standard.scope()]);
+    match job.attribute("task") {
+        Some(task) => interpolate_part(&job, task, &Limits::default()),
+        None => interpolate(&job, &Limits::default()),
+    }
 }
 
 /// Checks that the task of a file, which holds just one, is the one that was asked for.
@@ -153,10 +229,11 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path
         };
+        // There is no evaluator next to a test program.
         let python = file("x.aurora", "task = Task()");
         let error = load(&options(&[&python], false)).unwrap_err();
         assert_eq!(error.code, Code::Usage);
-        assert!(error.message.contains("--json"), "{}", error.message);
+        assert!(error.message.contains("AURORA_EVAL"), "{}", error.message);
         load(&options(&[&python], true)).unwrap();
         load(&options(&[&file("x.thermos", " \n {}")], false)).unwrap();
         load(&options(&[&file("x.json", "[]")], false)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aurora_api::thermos::ProcessStatus;
+use aurora_api::thermos::{LogStatus, ProcessStatus};
 use serde::Serialize;
 use thermos_runner::state::Stage;
 use thermos_runner::view::View;
@@ -35,9 +35,51 @@ pub(crate) struct ListedTask {
     pub(crate) owner: Option<String>,
     /// Why its stream cannot be shown.
     pub(crate) error: Option<String>,
+    /// Logs that its coordinators copy.
+    pub(crate) logs: Vec<LogRecord>,
     /// What its stream says.
     #[serde(flatten)]
     pub(crate) task: Option<TaskRecord>,
+}
+
+/// One output of one run, as far as it was copied.
+#[derive(Debug, Serialize)]
+pub(crate) struct LogRecord {
+    /// Name of the process.
+    pub(crate) process: String,
+    /// Number of the run.
+    pub(crate) run: i32,
+    /// `stdout` or `stderr`.
+    pub(crate) output: String,
+    /// When this was so.
+    pub(crate) time_ms: Option<i64>,
+    /// Bytes read from the process.
+    pub(crate) received: i64,
+    /// Of these, in no file.
+    pub(crate) dropped: i64,
+    /// Why.
+    pub(crate) reason: Option<String>,
+    /// Bytes that did not reach the console.
+    pub(crate) console_dropped: Option<i64>,
+    /// Why.
+    pub(crate) console_reason: Option<String>,
+}
+
+impl LogRecord {
+    /// What a record says.
+    pub(crate) fn of(process: &str, (run, output): (i32, String), status: LogStatus) -> LogRecord {
+        LogRecord {
+            process: process.to_owned(),
+            run,
+            output,
+            time_ms: status.time.map(|time| millis(time.0)),
+            received: status.received.unwrap_or_default(),
+            dropped: status.dropped.unwrap_or_default(),
+            reason: status.reason,
+            console_dropped: status.console_dropped,
+            console_reason: status.console_reason,
+        }
+    }
 }
 
 /// What `read --json` prints.

@@ -15,8 +15,10 @@ use mesos_executor::v1::{
     AgentId, CommandInfo, ExecutorId, ExecutorInfo, TaskId, TaskInfo, TaskState, TaskStatus,
 };
 use mini_agent::{Added, Agent, Framework, Options, Report};
+use thermos_runner::files::{LastName, TaskFiles};
+use thermos_runner::kill::{self, KillError};
 use thermos_runner::state::Stage;
-use thermos_runner::{flags, kill, users};
+use thermos_runner::{flags, users};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -448,7 +450,9 @@ impl Launched {
         let view = Record::open(root, &self.task_id).ok().and_then(|record| record.view.ok());
         let stage = view.and_then(|view| view.stage());
         if stage.is_some_and(|stage| !stage.is_terminal())
-            && let Err(error) = kill::force(root, &self.task_id, Stage::Killed)
+            && let Err(error) = TaskFiles::open(root, &self.task_id, LastName::MustNotBeLink)
+                .map_err(KillError::from)
+                .and_then(|files| kill::force(&files, Stage::Killed))
         {
             warn(&format!("cannot close the record of the task: {error}"));
         }

@@ -3,8 +3,12 @@
 //! Every command is a module: it asks [`roots`] and [`record`] for what is on disk, and prints what
 //! pure functions make of it. `run`, `simplerun` and `demo` run a task in this very process, which
 //! forks: no thread is ever started here. `launch` is a Mesos agent for a while, and starts this
-//! program in another role between itself and the executor. README.md has the exit codes, SCHEMA.md the JSON outputs.
+//! program in another role between itself and the executor; it is a feature, which can be left out.
+//! README.md has the exit codes, SCHEMA.md the JSON outputs.
 
+#![cfg_attr(not(feature = "launch"), allow(dead_code, reason = "some parts only `launch` uses"))]
+
+#[cfg(feature = "launch")]
 mod assign;
 mod cli;
 mod config;
@@ -15,6 +19,7 @@ mod failure;
 mod help;
 mod inspect;
 mod kill;
+#[cfg_attr(not(feature = "launch"), path = "without_launch.rs")]
 mod launch;
 mod outcome;
 mod output;
@@ -40,6 +45,7 @@ use exit::Code;
 use failure::{Failure, Outcome};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "launch")]
     if std::env::args_os().nth(1).is_some_and(|first| first == mini_agent::LAUNCHER_ROLE) {
         return ExitCode::from(mini_agent::launcher::main(std::env::args_os().skip(2)));
     }

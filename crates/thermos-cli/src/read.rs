@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::path::Path;
 
-use aurora_api::thermos::{ProcessStatus, RunnerCkpt, RunnerHeader, TaskStatus};
+use aurora_api::thermos::{LogStatus, ProcessStatus, RunnerCkpt, RunnerHeader, TaskStatus};
 use aurora_schema::number::float_exact;
 use thermos_runner::state::Stage;
 use thermos_runner::stream::{Next, Reader, Source};
@@ -178,19 +178,36 @@ fn write_report(view: &View, out: &mut String) -> std::fmt::Result {
 /// A record as the original prints it: a Python expression. Fields that the original does not know
 /// follow where they are set.
 fn repr(record: &RunnerCkpt) -> String {
-    let (mut task, mut process, mut header) = (None, None, None);
+    let (mut task, mut process, mut header, mut log) = (None, None, None, String::new());
     match record {
         RunnerCkpt::TaskStatus(status) => task = Some(task_status(status)),
         RunnerCkpt::ProcessStatus(status) => process = Some(process_status(status)),
         RunnerCkpt::RunnerHeader(found) => header = Some(runner_header(found)),
+        RunnerCkpt::LogStatus(status) => log = format!(", log_status={}", log_status(status)),
         RunnerCkpt::Unknown(..) => {}
     }
     let part = |part: Option<String>| part.unwrap_or_else(|| "None".to_owned());
     format!(
-        "RunnerCkpt(task_status={}, process_status={}, runner_header={})",
+        "RunnerCkpt(task_status={}, process_status={}, runner_header={}{log})",
         part(task),
         part(process),
         part(header)
+    )
+}
+
+fn log_status(status: &LogStatus) -> String {
+    format!(
+        "LogStatus(process={}, run={}, output={}, time={}, received={}, dropped={}, reason={}, \
+         console_dropped={}, console_reason={})",
+        literal(&status.process),
+        or_none(status.run),
+        literal(&status.output),
+        or_none(status.time.map(|time| float_exact(time.0))),
+        or_none(status.received),
+        or_none(status.dropped),
+        literal(&status.reason),
+        or_none(status.console_dropped),
+        literal(&status.console_reason),
     )
 }
 

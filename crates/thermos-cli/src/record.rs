@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 
 use aurora_api::thermos::{ProcessStatus, RunnerHeader};
 use thermos_runner::files;
+use thermos_runner::logs;
 use thermos_runner::state::Run;
 use thermos_runner::users;
 use thermos_runner::view::{View, ViewError};
 
+use crate::document::LogRecord;
 use crate::walk;
 
 /// A runner stream, open for reading.
@@ -39,6 +41,23 @@ impl Record {
         let view = View::read(&file);
         Ok(Record { file, path, owner, view })
     }
+}
+
+/// The logs of a task that its coordinators copy, by process, run and output.
+pub(crate) fn logs(root: &Path, task_id: &str, view: &View) -> Vec<LogRecord> {
+    let of_process = |process: &String| {
+        let name = format!("coordinator.{process}");
+        // Without its stream nothing is known about it.
+        let file = walk::regular(root, &["checkpoints", task_id, &name]).ok()?;
+        Some((process.clone(), logs::statuses(&file)))
+    };
+    view.processes
+        .keys()
+        .filter_map(of_process)
+        .flat_map(|(process, statuses)| {
+            statuses.into_iter().map(move |(key, status)| LogRecord::of(&process, key, status))
+        })
+        .collect()
 }
 
 /// Names of users; each is looked up once.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
+use thermos_runner::files::LastName;
 
 use crate::cli::Global;
 use crate::failure::Failure;
@@ -81,10 +82,21 @@ pub(crate) fn state_sandbox(task_id: &str) -> Result<PathBuf, Failure> {
     Ok(own_state_directory()?.join("sandbox").join(task_id))
 }
 
+/// The checkpoint roots that an operator chose.
+fn named(global: &Global) -> impl Iterator<Item = PathBuf> {
+    let own = state_directory().map(|state| state.join("root"));
+    global.root.clone().into_iter().chain([PathBuf::from(ROOT)]).chain(own)
+}
+
+/// May the last name of a root that was found be a link? Below an agent it lies in a directory that
+/// belongs to the task's user, who can make it one at any time.
+pub(crate) fn last_name(global: &Global, root: &Path) -> LastName {
+    let is_root = |named: PathBuf| std::path::absolute(named).is_ok_and(|named| named == root);
+    if named(global).any(is_root) { LastName::MayBeLink } else { LastName::MustNotBeLink }
+}
+
 /// All checkpoint roots to search, each once.
 pub(crate) fn search(global: &Global) -> Vec<PathBuf> {
-    let own = state_directory().map(|state| state.join("root"));
-    let named = global.root.clone().into_iter().chain([PathBuf::from(ROOT)]).chain(own);
     let agents = global
         .mesos_root
         .clone()
@@ -93,7 +105,7 @@ pub(crate) fn search(global: &Global) -> Vec<PathBuf> {
         .chain(state_mesos_root());
     let mut seen = BTreeSet::new();
     let mut roots = Vec::new();
-    for root in named.chain(agents.flat_map(|agent| of_agent(&agent))) {
+    for root in named(global).chain(agents.flat_map(|agent| of_agent(&agent))) {
         let Ok(canonical) = root.canonicalize() else { continue };
         if seen.insert(canonical) {
             roots.push(std::path::absolute(&root).unwrap_or(root));

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use aurora_schema::task::LoggerDestination;
 use signal_hook::consts::SIGINT;
 use thermos_runner::coordinator;
 use thermos_runner::engine::Level;
 use thermos_runner::launch;
 use thermos_runner::logging;
+use thermos_runner::logs;
 use thermos_runner::shell::{self, Settings};
 use thermos_runner::signals::{Request, Signals};
 use thermos_runner::state::Stage;
@@ -205,7 +205,7 @@ impl Job {
             container_sandbox: None,
             run_limit: 0,
             grace: None,
-            destination: LoggerDestination::File,
+            logger: logs::DEFAULT_LOGGER,
             supervisor: None,
         };
         launch::prepare(request).map_err(|failure| {

@@ -7,11 +7,11 @@ use thermos_runner::state::Stage;
 use thermos_runner::view::View;
 
 use crate::cli::{Global, Only, Status};
-use crate::document::{self, ListedTask, StatusDocument, TaskRecord};
+use crate::document::{self, ListedTask, LogRecord, StatusDocument, TaskRecord};
 use crate::exit::Code;
 use crate::failure::{Failure, Outcome};
 use crate::output::{emit, shown};
-use crate::record::{Owners, Record, state_name};
+use crate::record::{self, Owners, Record, state_name};
 use crate::roots::{self, Found, Patterns};
 use crate::time;
 
@@ -39,6 +39,9 @@ pub(crate) fn run(global: &Global, options: &Status) -> Outcome {
                 let record = Record::open(&task.root, &task.id);
                 // Writing to a string cannot fail.
                 let _ = line(&task.id, &record, &mut owners, options.verbosity, &mut text);
+                if let Ok(Record { view: Ok(view), .. }) = &record {
+                    let _ = drops(&record::logs(&task.root, &task.id, view), &mut text);
+                }
             }
             if !text.is_empty() {
                 emit(&format!("{title}\n{text}\n"))?;
@@ -58,12 +61,16 @@ pub(crate) fn to_json(document: &impl serde::Serialize) -> Result<String, Failur
 }
 
 fn listed(task: &Found, record: io::Result<Record>, owners: &mut Owners) -> ListedTask {
+    let mut logs = Vec::new();
     let (owner, error, record) = match record {
         Err(error) => (None, Some(format!("cannot read the checkpoint stream: {error}")), None),
         Ok(record) => {
             let owner = Some(owners.name(record.owner).to_owned());
             match record.view {
-                Ok(view) => (owner, None, Some(TaskRecord::of(&view))),
+                Ok(view) => {
+                    logs = record::logs(&task.root, &task.id, &view);
+                    (owner, None, Some(TaskRecord::of(&view)))
+                }
                 Err(error) => (owner, Some(error.to_string()), None),
             }
         }
@@ -74,6 +81,7 @@ fn listed(task: &Found, record: io::Result<Record>, owners: &mut Owners) -> List
         finished: task.finished,
         owner,
         error,
+        logs,
         task: record,
     }
 }
@@ -103,6 +111,24 @@ fn line(
             writeln!(out, " - checkpoint stream CORRUPT or outdated format ({error})")
         }
     }
+}
+
+/// Output that is missing somewhere: whatever else one wanted to know, one wants to know that.
+fn drops(logs: &[LogRecord], out: &mut String) -> std::fmt::Result {
+    for log in logs {
+        let place = format!("{} run {}: {}", shown(&log.process), log.run, shown(&log.output));
+        let why = |reason: &Option<String>| {
+            reason.as_deref().map_or(String::new(), |reason| format!(": {}", shown(reason)))
+        };
+        if log.dropped > 0 {
+            writeln!(out, "    {place}: {} bytes dropped{}", log.dropped, why(&log.reason))?;
+        }
+        if let Some(dropped @ 1..) = log.console_dropped {
+            let why = why(&log.console_reason);
+            writeln!(out, "    {place}: {dropped} bytes did not reach the console{why}")?;
+        }
+    }
+    Ok(())
 }
 
 fn details(view: &View, verbosity: u8, out: &mut String) -> std::fmt::Result {
@@ -146,4 +172,32 @@ fn details(view: &View, verbosity: u8, out: &mut String) -> std::fmt::Result {
         writeln!(out)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aurora_api::thermos::LogStatus;
+
+    #[test]
+    fn dropped_output_is_told() {
+        let log = |dropped, console_dropped| {
+            let status = LogStatus {
+                received: Some(100),
+                dropped: Some(dropped),
+                reason: (dropped > 0).then(|| "no space left on device".to_owned()),
+                console_dropped,
+                console_reason: Some("nobody\nreads it".to_owned()),
+                ..LogStatus::default()
+            };
+            LogRecord::of("p", (3, "stdout".to_owned()), status)
+        };
+        let mut text = String::new();
+        drops(&[log(0, None), log(7, Some(0)), log(0, Some(2))], &mut text).unwrap();
+        assert_eq!(
+            text,
+            "    p run 3: stdout: 7 bytes dropped: no space left on device\n    \
+             p run 3: stdout: 2 bytes did not reach the console: nobody\\nreads it\n"
+        );
+    }
 }

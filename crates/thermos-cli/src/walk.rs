@@ -29,12 +29,15 @@ pub(crate) fn regular(base: &Path, names: &[&str]) -> io::Result<File> {
         return Err(io::ErrorKind::InvalidInput.into());
     };
     let directory = directory(base, directories)?;
-    files::open_regular(directory, name, OFlags::RDONLY).map_err(
-        |error| match Errno::from_io_error(&error) {
-            Some(errno) => explain(errno),
-            None => error,
-        },
-    )
+    files::open_regular(directory, name, OFlags::RDONLY).map_err(explained)
+}
+
+/// The same, of an error that may have come from a link.
+pub(crate) fn explained(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(errno) => explain(errno),
+        None => error,
+    }
 }
 
 fn explain(errno: Errno) -> io::Error {

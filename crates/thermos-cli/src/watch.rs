@@ -1,7 +1,7 @@
-//! Waiting until files grow.
+//! Waiting until files grow, or new ones are made.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -25,9 +25,18 @@ impl Watch {
 
     /// Also watches this file: exactly the one that is open, whatever its path leads to now.
     pub(crate) fn add(&mut self, file: &File) {
+        self.watch(file.as_fd(), WatchFlags::MODIFY);
+    }
+
+    /// Also watches for new files in this directory.
+    pub(crate) fn add_directory(&mut self, directory: &OwnedFd) {
+        self.watch(directory.as_fd(), WatchFlags::CREATE | WatchFlags::MOVED_TO);
+    }
+
+    fn watch(&mut self, fd: BorrowedFd<'_>, events: WatchFlags) {
         if let Some(inotify) = &self.inotify {
-            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-            if inotify::add_watch(inotify, path, WatchFlags::MODIFY).is_err() {
+            let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+            if inotify::add_watch(inotify, path, events).is_err() {
                 self.inotify = None;
             }
         }
@@ -66,5 +75,19 @@ mod tests {
         let start = Instant::now();
         watch.wait(Duration::from_millis(50));
         assert!(start.elapsed() >= Duration::from_millis(40), "nothing has changed since");
+    }
+
+    #[test]
+    fn a_new_file_is_seen() {
+        use rustix::fs::{Mode, OFlags};
+        let dir = tempfile::tempdir().unwrap();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(dir.path(), flags, Mode::empty()).unwrap();
+        let mut watch = Watch::new();
+        watch.add_directory(&fd);
+        File::create(dir.path().join("new")).unwrap();
+        let start = Instant::now();
+        watch.wait(Duration::from_secs(20));
+        assert!(start.elapsed() < Duration::from_secs(10));
     }
 }

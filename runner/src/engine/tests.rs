@@ -299,7 +299,7 @@ impl World {
                     let state = status.state.unwrap().name().unwrap();
                     format!("{} {state}{code}", status.process.as_deref().unwrap())
                 }
-                RunnerCkpt::Unknown(..) => unreachable!(),
+                RunnerCkpt::LogStatus(_) | RunnerCkpt::Unknown(..) => unreachable!(),
             })
             .collect()
     }

@@ -1,0 +1,5 @@
+//! The `aurora` command line tool.
+
+fn main() -> std::process::ExitCode {
+    aurora_client::cli::main()
+}

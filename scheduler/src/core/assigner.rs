@@ -1,0 +1,146 @@
+//! A round: places for the first tasks of a group.
+//!
+//! Source: the scheduler's task assigner and its tests. Each task is placed before the next one is
+//! looked at, so that limits hold within a round; the original looks at all of them first and may
+//! exceed a limit.
+
+use std::sync::Arc;
+
+use super::config::ConfigNo;
+use super::engine::{Core, Effect, place};
+use super::filter::{self, Veto, VetoGroup};
+use super::machine::Outcome;
+use super::manager::Ledger;
+use super::name::{TaskId, Text};
+use super::offers::{Held, Suits};
+use super::reservations::InstanceKey;
+use super::stats::Stats;
+use super::status::Status;
+use super::task::Task;
+
+/// A group's turn.
+#[derive(Debug)]
+pub struct Round {
+    config: ConfigNo,
+    tasks: Vec<Arc<Task>>,
+}
+
+impl Round {
+    /// The first tasks of a group that still wait; `None` if there are none, or no such group.
+    pub(super) fn of(core: &mut Core, config: ConfigNo) -> Option<Round> {
+        let group = core.groups.get_mut(config)?;
+        let state = &core.ledger.state;
+        let pending =
+            |id: &TaskId| state.task(id).filter(|task| task.status == Status::Pending).cloned();
+        // Those in front that do not wait any more are out of the way for good.
+        while group.queue.front().is_some_and(|id| pending(id).is_none()) {
+            group.queue.pop_front();
+        }
+        let tasks = group.queue.iter().filter_map(pending);
+        let tasks: Vec<_> = tasks.take(core.ledger.settings.max_tasks_per_round).collect();
+        (!tasks.is_empty()).then_some(Round { config, tasks })
+    }
+
+    /// Places what can be placed. Returns how many tasks that were.
+    pub(super) fn run(self, core: &mut Core) -> usize {
+        let (mut placed, mut hopeless) = (0, false);
+        core.ledger.stats.schedule_attempts_fired += self.tasks.len() as u64;
+        for task in &self.tasks {
+            let instance = (task.config.job.clone(), task.instance);
+            let found = match core.reservations.agent_of(&instance).cloned() {
+                Some(agent) => self.reserved(core, &agent),
+                // Equal tasks: what one cannot find, the next one cannot, either.
+                None if hopeless => None,
+                None => {
+                    let found = self.search(core);
+                    hopeless = found.is_none();
+                    found
+                }
+            };
+            match found {
+                Some(held) if self.launch(core, task, &held, &instance) => placed += 1,
+                _ => core.ledger.stats.schedule_attempts_no_match += 1,
+            }
+        }
+        placed
+    }
+
+    /// The offer of an agent that is kept for the task, if it suits.
+    fn reserved(&self, core: &mut Core, agent: &Text) -> Option<Arc<Held>> {
+        let held = core.offers.of_agent(agent)?.clone();
+        let group = core.groups.get_mut(self.config)?;
+        let Ledger { state, settings, stats, now, .. } = &mut core.ledger;
+        let spread = core.spreads.get(state, &group.config.job);
+        let request = filter::Request { config: &group.config, needs: &group.needs, spread };
+        let place = place(&held, group.revocable);
+        let vetoes = filter::vetoes(&request, &place, *now, settings.unavailability_threshold);
+        count(stats, &vetoes);
+        vetoes.is_empty().then_some(held)
+    }
+
+    /// The first offer, in order, that suits the group.
+    fn search(&self, core: &mut Core) -> Option<Arc<Held>> {
+        let group = core.groups.get_mut(self.config)?;
+        let Ledger { state, settings, stats, now, .. } = &mut core.ledger;
+        let now = *now;
+        let (config, revocable) = (&group.config, group.revocable);
+        let limited =
+            config.constraints.iter().any(|c| matches!(c.rule, super::config::Rule::Limit(_)));
+        let none = super::spread::Spread::default();
+        let spread = if limited { core.spreads.get(state, &config.job) } else { &none };
+        let request = filter::Request { config, needs: &group.needs, spread };
+        let reservations = &core.reservations;
+        let judge = |held: &Held| {
+            stats.veto_evaluated_offers += 1;
+            let place = place(held, revocable);
+            let vetoes = filter::vetoes(&request, &place, now, settings.unavailability_threshold);
+            count(stats, &vetoes);
+            match Veto::group(&vetoes) {
+                VetoGroup::Static => Suits::Never,
+                VetoGroup::Dynamic | VetoGroup::Mixed => Suits::Later,
+                VetoGroup::Empty if reservations.admits(&held.offer.agent.id, self.config) => {
+                    Suits::Now
+                }
+                VetoGroup::Empty => Suits::Later,
+            }
+        };
+        let world = (spread.version(), reservations.version());
+        let longest = settings.min_offer_hold + settings.offer_hold_jitter;
+        let hold = (!settings.hold_offers_forever).then_some(longest);
+        core.offers.find(&mut group.sight, &group.needs, world, (now, hold), judge).cloned()
+    }
+
+    fn launch(
+        &self,
+        core: &mut Core,
+        task: &Task,
+        held: &Arc<Held>,
+        instance: &InstanceKey,
+    ) -> bool {
+        let agent = &held.offer.agent;
+        let Some(ports) = held.choose_ports(&task.config.ports) else { return false };
+        if core.ledger.assign(&task.id, agent, ports) != Outcome::Success {
+            return false;
+        }
+        core.offers.take(&held.offer.id);
+        core.reservations.release_instance(instance);
+        core.reservations.used(&agent.id, self.config);
+        let Some(task) = core.ledger.state.task(&task.id).cloned() else { return false };
+        let refuse = core.ledger.settings.offer_filter;
+        core.stage(Effect::Launch { offer: held.offer.id.clone(), task, refuse });
+        core.follow();
+        true
+    }
+}
+
+fn count(stats: &mut Stats, vetoes: &[Veto]) {
+    match Veto::group(vetoes) {
+        VetoGroup::Empty => return,
+        VetoGroup::Static => stats.scheduling_veto_static += 1,
+        VetoGroup::Dynamic => stats.scheduling_veto_dynamic += 1,
+        VetoGroup::Mixed => stats.scheduling_veto_mixed += 1,
+    }
+    for veto in vetoes {
+        stats.veto(veto.counter());
+    }
+}

@@ -1,0 +1,182 @@
+//! Names of things: jobs, tasks, agents, offers.
+//!
+//! All of them are shared text, so that a row costs a pointer for a name that a thousand others have.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+/// Text that many rows share.
+pub type Text = Arc<str>;
+
+/// Milliseconds: since the epoch for moments, plain for durations.
+pub type Millis = i64;
+
+/// Names a job.
+#[derive(Clone)]
+pub struct JobKey(Arc<JobParts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct JobParts {
+    role: String,
+    environment: String,
+    name: String,
+}
+
+impl JobKey {
+    /// A key of these three parts. Nothing is checked here: faces check what users send.
+    pub fn new(role: &str, environment: &str, name: &str) -> JobKey {
+        JobKey(Arc::new(JobParts {
+            role: role.to_owned(),
+            environment: environment.to_owned(),
+            name: name.to_owned(),
+        }))
+    }
+
+    /// The least key of a role: all others of the role follow it.
+    pub fn least_of_role(role: &str) -> JobKey {
+        JobKey::new(role, "", "")
+    }
+
+    /// Unix account of the tasks, owner of quota.
+    pub fn role(&self) -> &str {
+        &self.0.role
+    }
+
+    /// Such as `prod` or `devel`.
+    pub fn environment(&self) -> &str {
+        &self.0.environment
+    }
+
+    /// Unique within role and environment.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl PartialEq for JobKey {
+    fn eq(&self, other: &JobKey) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for JobKey {}
+
+impl PartialOrd for JobKey {
+    fn partial_cmp(&self, other: &JobKey) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for JobKey {
+    fn cmp(&self, other: &JobKey) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
+
+impl std::hash::Hash for JobKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+/// `role/environment/name`, as users write it.
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.role(), self.environment(), self.name())
+    }
+}
+
+impl fmt::Debug for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Names one run of an instance, for all time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(Text);
+
+impl TaskId {
+    /// An id for a new run: `role-environment-name-instance-uuid`, in which every character but
+    /// letters, digits, `_` and `-` is replaced by `-`. The UUID is a random one made of `random`.
+    pub fn new(job: &JobKey, instance: i32, random: [u8; 16]) -> TaskId {
+        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let mut buffer = Uuid::encode_buffer();
+        let uuid = &*uuid.hyphenated().encode_lower(&mut buffer);
+        let mut id = String::with_capacity(
+            job.role().len() + job.environment().len() + job.name().len() + uuid.len() + 12,
+        );
+        for part in [job.role(), job.environment(), job.name()] {
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            id.extend(part.chars().map(|c| if legal(c) { c } else { '-' }));
+            id.push('-');
+        }
+        id.push_str(&instance.to_string());
+        id.push('-');
+        id.push_str(uuid);
+        TaskId(id.into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for TaskId {
+    fn from(id: &str) -> TaskId {
+        TaskId(id.into())
+    }
+}
+
+impl std::borrow::Borrow<str> for TaskId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A Mesos agent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Agent {
+    /// Its id; changes when the agent loses its memory.
+    pub id: Text,
+    /// Name of its host.
+    pub host: Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn task_id_format() {
+        let id = TaskId::new(&JobKey::new("www.data", "prod", "a_b c"), 12, [0xff; 16]);
+        assert_eq!(id.as_str(), "www-data-prod-a_b-c-12-ffffffff-ffff-4fff-bfff-ffffffffffff");
+        let id = TaskId::new(&JobKey::new("ü", "e", "n"), 0, [0; 16]);
+        assert_eq!(id.as_str(), "--e-n-0-00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn jobs_of_a_role_are_neighbours() {
+        let mut keys =
+            [JobKey::new("b", "a", "a"), JobKey::new("a", "z", "z"), JobKey::new("b", "", "")];
+        keys.sort();
+        assert_eq!(keys[1], JobKey::least_of_role("b"));
+        assert_eq!(keys[2].to_string(), "b/a/a");
+    }
+}

@@ -1,0 +1,613 @@
+//! What agents offer, in the order in which it is given away.
+//!
+//! Source of the behaviour: the scheduler's offer manager and its tests. The shape is our own: the
+//! held offers are one ordered list, cut into blocks of a few dozen. A block knows the most that any
+//! of its offers has of each resource, so that a search passes over blocks that cannot serve. What
+//! has been found out for a group of equal tasks is kept in its [`Sight`]: everything up to a
+//! cursor was looked at, and of that only what may still fit is kept. So an offer is compared with a
+//! group once, and what a placement costs does not depend on how many offers there are.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::name::{Agent, Millis, Text};
+use super::resources::{Bag, Kind};
+use super::settings::{OfferOrder, Settings};
+use super::task::{Attributes, Host};
+
+/// An offer as Mesos makes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// Its id.
+    pub id: Text,
+    /// Who offers.
+    pub agent: Arc<Agent>,
+    /// Attributes of the host. Of an offer that is held they are with its host.
+    pub attributes: Attributes,
+    /// What is offered.
+    pub supplies: Vec<Supply>,
+    /// When Mesos takes the host away.
+    pub unavailable: Option<Millis>,
+}
+
+/// A part of an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Supply {
+    /// What it is.
+    pub kind: Kind,
+    /// May Mesos take it back?
+    pub revocable: bool,
+    /// How much, in thousandths; of ports, a thousand for each.
+    pub milli: i64,
+    /// Which ports.
+    pub ports: Vec<RangeInclusive<i32>>,
+}
+
+impl Supply {
+    /// An amount of something other than ports, in thousandths.
+    pub fn scalar(kind: Kind, milli: i64) -> Supply {
+        Supply { kind, revocable: false, milli, ports: Vec::new() }
+    }
+
+    /// Ranges of ports. Empty ones are left out.
+    pub fn ports(ranges: Vec<RangeInclusive<i32>>) -> Supply {
+        let ports: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
+        let size = |r: &RangeInclusive<i32>| i64::from(*r.end()) - i64::from(*r.start()) + 1;
+        let count: i64 = ports.iter().map(size).sum();
+        Supply { kind: Kind::Ports, revocable: false, milli: count * 1000, ports }
+    }
+}
+
+/// Place of an offer in the order: maintenance, unavailability, up to five criteria, and the number
+/// of the offer, so that no two are equal.
+type Key = [i64; 8];
+
+/// An offer that is held.
+#[derive(Debug)]
+pub struct Held {
+    /// The offer.
+    pub offer: Offer,
+    /// Its host, with its maintenance.
+    pub host: Arc<Host>,
+    /// What is free for tasks whose resources may not be taken back.
+    pub firm: Bag,
+    /// What is free for tasks whose resources may be taken back.
+    pub revocable: Bag,
+    /// When it is given back.
+    pub expires: Option<Millis>,
+    /// Has it CPUs and memory at all?
+    usable: bool,
+    number: u64,
+    /// Chance, for orders by chance.
+    lot: i64,
+    key: Key,
+}
+
+impl Held {
+    /// What is free for a task.
+    pub fn free(&self, revocable: bool) -> &Bag {
+        if revocable { &self.revocable } else { &self.firm }
+    }
+
+    /// The first ports of the offer, as many as there are names; `None` if there are too few.
+    pub fn choose_ports(&self, names: &[Text]) -> Option<Box<[(Text, i32)]>> {
+        let supplies = self.offer.supplies.iter().filter(|supply| supply.kind == Kind::Ports);
+        let mut ports = supplies.flat_map(|supply| supply.ports.iter().cloned().flatten());
+        let mut chosen = Vec::with_capacity(names.len());
+        for name in names {
+            chosen.push((name.clone(), ports.next()?));
+        }
+        Some(chosen.into())
+    }
+}
+
+/// What became of an offer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is held, until then.
+    Held(Option<Millis>),
+    /// Its agent had one already. Neither is held any more: this other one must be given back, too,
+    /// so that Mesos makes one of them.
+    Second(Text),
+}
+
+/// How an offer suits a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suits {
+    /// It does.
+    Now,
+    /// Not now, but perhaps later.
+    Later,
+    /// Never.
+    Never,
+}
+
+/// What is known of the offers for one group of equal tasks.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// All held offers up to here were looked at, but for newer ones.
+    cursor: Option<Key>,
+    /// Offers from this number on were not looked at, wherever they are.
+    seen: u64,
+    /// The connection that the offers came by.
+    epoch: u64,
+    /// Of those that were looked at, the ones that may suit.
+    open: BTreeSet<Key>,
+    /// When everything is to be looked at anew.
+    forget_at: Option<Millis>,
+    /// The state of the world in which none of `open` suited.
+    barren: Option<World>,
+}
+
+/// Stands for everything besides the offers that can make an offer suit: equal worlds, equal answers.
+pub type World = (u64, u64);
+
+/// The held offers.
+#[derive(Debug, Default)]
+pub struct Offers {
+    blocks: Vec<Block>,
+    by_id: HashMap<Text, Key>,
+    by_agent: HashMap<Text, Key>,
+    /// In order of their numbers: what a group has not seen yet. Some may be gone.
+    news: Vec<(u64, Key)>,
+    /// Number of the next offer, or of the next time that one is put elsewhere.
+    next: u64,
+    /// How often all offers were dropped.
+    epoch: u64,
+}
+
+/// A stretch of the order, never empty.
+#[derive(Debug)]
+struct Block {
+    entries: Vec<(Key, Arc<Held>)>,
+    /// The most that any offer has of each kind, for whichever tasks; or more, for a while, after
+    /// offers were taken.
+    top: Bag,
+    /// How many were taken since `top` was exact.
+    taken: usize,
+}
+
+/// Blocks are split when they have more entries than this.
+const BLOCK: usize = 128;
+
+impl Offers {
+    /// Holds an offer, unless its agent has one already. `lot` is chance, for orders by chance.
+    pub fn add(
+        &mut self,
+        offer: Offer,
+        host: Arc<Host>,
+        settings: &Settings,
+        expires: Option<Millis>,
+        lot: u64,
+    ) -> Added {
+        if let Some(other) = self.of_agent(&offer.agent.id).map(|held| held.offer.id.clone()) {
+            self.take(&other);
+            return Added::Second(other);
+        }
+        let (mut firm, mut revocable) = (Bag::EMPTY, Bag::EMPTY);
+        let (mut cpu, mut ram) = (0, 0);
+        for supply in &offer.supplies {
+            let capable = match supply.kind {
+                Kind::Cpu => settings.revocable_cpus,
+                Kind::Ram => settings.revocable_ram,
+                Kind::Disk | Kind::Ports | Kind::Gpu => false,
+            };
+            if !supply.revocable {
+                firm.put(supply.kind, supply.milli);
+            }
+            if supply.revocable || !capable {
+                revocable.put(supply.kind, supply.milli);
+            }
+            match supply.kind {
+                Kind::Cpu => cpu += supply.milli,
+                Kind::Ram => ram += supply.milli,
+                Kind::Disk | Kind::Ports | Kind::Gpu => {}
+            }
+        }
+        // One bit less, so that the lot is no negative number.
+        let lot = (lot >> 1) as i64;
+        let mut held = Held {
+            offer,
+            host,
+            firm,
+            revocable,
+            expires,
+            usable: cpu > 0 && ram > 0,
+            number: self.next,
+            lot,
+            key: Key::default(),
+        };
+        held.key = key(&held, &settings.offer_order);
+        self.insert(Arc::new(held));
+        Added::Held(expires)
+    }
+
+    /// Stops holding an offer.
+    pub fn take(&mut self, id: &str) -> Option<Arc<Held>> {
+        let key = *self.by_id.get(id)?;
+        self.remove(&key)
+    }
+
+    /// Stops holding any offer.
+    pub fn clear(&mut self) {
+        let Offers { next, epoch, .. } = *self;
+        *self = Offers { next, epoch: epoch + 1, ..Offers::default() };
+    }
+
+    /// A host changed: its offer goes where it belongs now, and counts as new.
+    pub fn change_host(&mut self, host: &Arc<Host>, settings: &Settings) {
+        let Some(&key) = self.by_agent.get(&host.agent) else { return };
+        let Some(old) = self.remove(&key) else { return };
+        let mut held = Held {
+            offer: old.offer.clone(),
+            host: host.clone(),
+            firm: old.firm,
+            revocable: old.revocable,
+            expires: old.expires,
+            usable: old.usable,
+            number: self.next,
+            lot: old.lot,
+            key,
+        };
+        held.key = self::key(&held, &settings.offer_order);
+        self.insert(Arc::new(held));
+    }
+
+    /// The offer of this id.
+    pub fn get(&self, id: &str) -> Option<&Arc<Held>> {
+        self.at(self.by_id.get(id)?)
+    }
+
+    /// The offer of an agent.
+    pub fn of_agent(&self, agent: &str) -> Option<&Arc<Held>> {
+        self.at(self.by_agent.get(agent)?)
+    }
+
+    /// All offers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Held>> {
+        self.blocks.iter().flat_map(|block| block.entries.iter().map(|(_, held)| held))
+    }
+
+    /// All offers that tasks may be placed on, in order.
+    pub fn usable(&self) -> impl Iterator<Item = &Arc<Held>> {
+        self.iter().filter(|held| held.usable)
+    }
+
+    /// How many are held.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Is none held?
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// The first offer, in order, that suits a group.
+    ///
+    /// `judge` is asked about offers that have not been looked at, or that did not suit at another
+    /// time. What it calls [`Suits::Never`] is not looked at again until the sight is forgotten,
+    /// `hold` after the first such verdict.
+    pub fn find(
+        &self,
+        sight: &mut Sight,
+        needs: &Bag,
+        world: World,
+        (now, hold): (Millis, Option<Millis>),
+        mut judge: impl FnMut(&Held) -> Suits,
+    ) -> Option<&Arc<Held>> {
+        if sight.forget_at.is_some_and(|at| at <= now) || sight.epoch != self.epoch {
+            *sight = Sight { epoch: self.epoch, ..Sight::default() };
+        }
+        self.notice(sight);
+        if sight.barren != Some(world) {
+            let mut last = None;
+            while let Some(key) = following(&sight.open, last) {
+                last = Some(key);
+                let verdict = self.at(&key).map(|held| (held, judge(held)));
+                match verdict {
+                    Some((held, Suits::Now)) => return Some(held),
+                    Some((_, Suits::Later)) => {}
+                    Some((_, Suits::Never)) => {
+                        sight.forget(now, hold);
+                        sight.open.remove(&key);
+                    }
+                    None => _ = sight.open.remove(&key),
+                }
+            }
+        }
+        let start = sight.cursor.map_or(0, |cursor| self.block_of(&cursor));
+        for block in self.blocks.iter().skip(start) {
+            if !block.top.covers(needs) {
+                sight.cursor = sight.cursor.max(block.entries.last().map(|(key, _)| *key));
+                continue;
+            }
+            let seen = |(key, _): &(Key, _)| sight.cursor.is_some_and(|cursor| *key <= cursor);
+            let first = block.entries.partition_point(seen);
+            for (key, held) in block.entries.iter().skip(first) {
+                sight.cursor = Some(*key);
+                match if held.usable { judge(held) } else { Suits::Never } {
+                    Suits::Now => {
+                        sight.open.insert(*key);
+                        sight.barren = None;
+                        return Some(held);
+                    }
+                    Suits::Later => _ = sight.open.insert(*key),
+                    Suits::Never => sight.forget(now, hold),
+                }
+            }
+        }
+        sight.barren = Some(world);
+        None
+    }
+
+    /// Puts what came since the last look, before the cursor, among what may suit. If that is much,
+    /// a search from the beginning is quicker, since it passes over whole blocks.
+    fn notice(&self, sight: &mut Sight) {
+        let first = self.news.partition_point(|(number, _)| *number < sight.seen);
+        let news = self.news.get(first..).unwrap_or_default();
+        if news.len() > BLOCK + self.len() / 4 {
+            *sight = Sight { epoch: self.epoch, ..Sight::default() };
+        }
+        let Some(cursor) = sight.cursor else {
+            sight.seen = self.next;
+            return;
+        };
+        for (_, key) in news {
+            if *key <= cursor && self.at(key).is_some_and(|held| held.usable) {
+                sight.open.insert(*key);
+                sight.barren = None;
+            }
+        }
+        sight.seen = self.next;
+    }
+
+    fn at(&self, key: &Key) -> Option<&Arc<Held>> {
+        let block = self.blocks.get(self.block_of(key))?;
+        let place = block.entries.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        block.entries.get(place).map(|(_, held)| held)
+    }
+
+    /// The block that has the key, or would have it.
+    fn block_of(&self, key: &Key) -> usize {
+        let before = |block: &Block| block.entries.first().is_some_and(|(first, _)| first <= key);
+        self.blocks.partition_point(before).saturating_sub(1)
+    }
+
+    fn insert(&mut self, held: Arc<Held>) {
+        let key = held.key;
+        self.next += 1;
+        self.by_id.insert(held.offer.id.clone(), key);
+        self.by_agent.insert(held.offer.agent.id.clone(), key);
+        self.note_news(held.number, key);
+        let place = self.block_of(&key);
+        let Some(block) = self.blocks.get_mut(place) else {
+            self.blocks.push(Block::new(vec![(key, held)]));
+            return;
+        };
+        block.top = block.top.max(&held.firm).max(&held.revocable);
+        let at = block.entries.partition_point(|(k, _)| *k < key);
+        block.entries.insert(at, (key, held));
+        if block.entries.len() > BLOCK {
+            let second = block.entries.split_off(BLOCK / 2);
+            block.refresh();
+            self.blocks.insert(place + 1, Block::new(second));
+        }
+    }
+
+    fn note_news(&mut self, number: u64, key: Key) {
+        // Half of it gone: not worth keeping.
+        if self.news.len() > 2 * self.by_id.len() + BLOCK {
+            let mut news = std::mem::take(&mut self.news);
+            news.retain(|(_, key)| self.at(key).is_some());
+            self.news = news;
+        }
+        self.news.push((number, key));
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<Held>> {
+        let place = self.block_of(key);
+        let block = self.blocks.get_mut(place)?;
+        let at = block.entries.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        let (_, held) = block.entries.remove(at);
+        if block.entries.is_empty() {
+            self.blocks.remove(place);
+        } else {
+            block.taken += 1;
+            // Not each time: to look at all of them costs more than a search that finds nothing.
+            if block.taken * 4 >= block.entries.len() {
+                block.refresh();
+            }
+        }
+        self.by_id.remove(&held.offer.id);
+        self.by_agent.remove(&held.offer.agent.id);
+        Some(held)
+    }
+}
+
+impl Block {
+    fn new(entries: Vec<(Key, Arc<Held>)>) -> Block {
+        let mut block = Block { entries, top: Bag::EMPTY, taken: 0 };
+        block.refresh();
+        block
+    }
+
+    fn refresh(&mut self) {
+        let usable = self.entries.iter().map(|(_, held)| held).filter(|held| held.usable);
+        let most = usable.fold(Bag::EMPTY, |top, held| top.max(&held.firm).max(&held.revocable));
+        (self.top, self.taken) = (most, 0);
+    }
+}
+
+impl Sight {
+    fn forget(&mut self, now: Millis, hold: Option<Millis>) {
+        if self.forget_at.is_none() {
+            self.forget_at = hold.map(|hold| now + hold);
+        }
+    }
+}
+
+fn following(keys: &BTreeSet<Key>, last: Option<Key>) -> Option<Key> {
+    match last {
+        None => keys.first().copied(),
+        Some(last) => keys.range((Excluded(last), Unbounded)).next().copied(),
+    }
+}
+
+/// Hosts without maintenance come first; then those that Mesos takes away latest; then the
+/// configured order.
+fn key(held: &Held, order: &[OfferOrder]) -> Key {
+    let mut key = Key::default();
+    key[0] = held.host.mode as i64;
+    key[1] = held.offer.unavailable.map_or(i64::MIN, i64::saturating_neg);
+    for (place, criterion) in key[2..7].iter_mut().zip(order) {
+        *place = match criterion {
+            OfferOrder::Cpu => held.firm.get(Kind::Cpu),
+            OfferOrder::Memory => held.firm.get(Kind::Ram),
+            OfferOrder::Disk => held.firm.get(Kind::Disk),
+            OfferOrder::RevocableCpu => match revocable_cpu(held) {
+                0 => i64::MAX,
+                some => some,
+            },
+            OfferOrder::Random => held.lot,
+        };
+    }
+    key[7] = held.number as i64;
+    key
+}
+
+fn revocable_cpu(held: &Held) -> i64 {
+    let supplies = held.offer.supplies.iter();
+    supplies.filter(|s| s.revocable && s.kind == Kind::Cpu).map(|s| s.milli).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::task::Mode;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Offer {
+            agent: u8,
+            cpus: i64,
+        },
+        Take(u8),
+        Maintain(u8, bool),
+        /// A search of one of three groups, in a world of its own; what is found is taken or not.
+        Find {
+            group: usize,
+            world: u64,
+            take: bool,
+        },
+        Clear,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            10 => (any::<u8>(), 0..8_i64).prop_map(|(agent, cpus)| Step::Offer { agent, cpus }),
+            2 => any::<u8>().prop_map(Step::Take),
+            2 => any::<(u8, bool)>().prop_map(|(agent, drain)| Step::Maintain(agent, drain)),
+            6 => (0..3_usize, 0..3_u64, any::<bool>())
+                .prop_map(|(group, world, take)| Step::Find { group, world, take }),
+        ];
+        let rare = prop_oneof![60 => step, 1 => Just(Step::Clear)];
+        prop::collection::vec(rare, 0..600)
+    }
+
+    fn host(agent: u8, mode: Mode) -> Arc<Host> {
+        let name = format!("h{agent}");
+        Arc::new(Host {
+            name: name.into(),
+            agent: format!("{agent}").into(),
+            attributes: Attributes::new(),
+            mode,
+        })
+    }
+
+    /// Whether a group can use an offer: by what is free, by the host, and by the world.
+    fn judge(group: usize, world: u64, held: &Held) -> Suits {
+        let cpus = held.firm.get(Kind::Cpu) / 1000;
+        let agent: u64 = held.offer.agent.id.parse().unwrap();
+        if cpus < needs(group) || held.host.mode >= Mode::Draining || agent % 5 == group as u64 {
+            Suits::Never
+        } else if (agent + world).is_multiple_of(3) {
+            Suits::Later
+        } else {
+            Suits::Now
+        }
+    }
+
+    fn needs(group: usize) -> i64 {
+        [1, 4, 7][group]
+    }
+
+    proptest! {
+        /// A search with memory finds what a search without finds.
+        #[test]
+        fn the_first_that_suits(
+            steps in steps(),
+            order in prop::sample::select(vec![OfferOrder::Cpu, OfferOrder::Random]),
+        ) {
+            let settings = Settings { offer_order: vec![order], ..Settings::default() };
+            let mut offers = Offers::default();
+            let mut sights = [Sight::default(), Sight::default(), Sight::default()];
+            let mut lots = 1_u64;
+            for (number, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Offer { agent, cpus } => {
+                        lots = lots.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let offer = Offer {
+                            id: format!("o{number}").into(),
+                            agent: Arc::new(Agent {
+                                id: format!("{agent}").into(),
+                                host: format!("h{agent}").into(),
+                            }),
+                            attributes: Attributes::new(),
+                            supplies: vec![
+                                Supply::scalar(Kind::Cpu, cpus * 1000),
+                                Supply::scalar(Kind::Ram, 1000),
+                            ],
+                            unavailable: None,
+                        };
+                        offers.add(offer, host(agent, Mode::None), &settings, None, lots);
+                    }
+                    Step::Take(agent) => {
+                        let held = offers.of_agent(&agent.to_string());
+                        if let Some(id) = held.map(|held| held.offer.id.clone()) {
+                            offers.take(&id);
+                        }
+                    }
+                    Step::Maintain(agent, drain) => {
+                        let mode = if drain { Mode::Draining } else { Mode::None };
+                        offers.change_host(&host(agent, mode), &settings);
+                    }
+                    Step::Find { group, world, take } => {
+                        let bag = Bag::EMPTY.with(Kind::Cpu, needs(group));
+                        let naive = offers
+                            .usable()
+                            .find(|held| judge(group, world, held) == Suits::Now)
+                            .map(|held| held.offer.id.clone());
+                        let found = offers
+                            .find(&mut sights[group], &bag, (world, 0), (0, None), |held| {
+                                judge(group, world, held)
+                            })
+                            .map(|held| held.offer.id.clone());
+                        prop_assert_eq!(&found, &naive);
+                        if let (true, Some(id)) = (take, found) {
+                            offers.take(&id);
+                        }
+                    }
+                    Step::Clear => offers.clear(),
+                }
+                let sizes: usize = offers.blocks.iter().map(|block| block.entries.len()).sum();
+                prop_assert_eq!(sizes, offers.len());
+                prop_assert!(offers.iter().is_sorted_by(|a, b| a.key < b.key));
+            }
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! The connection to Mesos, in the terms of the core.
+//!
+//! What Mesos offers is kept here as it came, for the task's share of it; the core sees amounts. Each
+//! update gets a token that stands for it until the core says that it is durable.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aurora_api::api::AssignedTask;
+use mesos_scheduler::v1::{self, scheduler::Call, task_status, value};
+use mesos_scheduler::{CallError, Client, GiveUp, Masters, Options, call};
+use tracing::{error, info, warn};
+
+use crate::core::engine::{Effect, Event, Receipt, StatusUpdate};
+use crate::core::jobs::Request;
+use crate::core::name::{Agent, Millis, TaskId, Text};
+use crate::core::offers::{Offer, Supply};
+use crate::core::resources::{Kind, milli};
+use crate::core::settings::Tiers;
+use crate::core::task::{Attributes, Task};
+use crate::counters::Counters;
+use crate::shell::{Driver, Happened};
+use crate::taskinfo::{self, Tier};
+
+/// A scheduler's connection to Mesos.
+#[derive(Debug)]
+pub struct Mesos {
+    client: Client,
+    tasks: taskinfo::Settings,
+    tiers: Tiers,
+    counters: Arc<Counters>,
+    /// The offers that the core holds, as they came, by their ids.
+    offers: HashMap<Text, v1::Offer>,
+    /// Updates that are not durable, by their tokens.
+    updates: HashMap<u64, mesos_scheduler::Receipt>,
+    next_update: u64,
+    /// What is to be told before anything new.
+    told: Vec<Event>,
+}
+
+/// The number of the caller of requests that this driver makes: nobody's.
+const NOBODY: u64 = 0;
+
+impl Mesos {
+    /// Looks for the masters and subscribes, in a task of the current tokio runtime.
+    pub fn connect(
+        masters: &Masters,
+        framework: v1::FrameworkInfo,
+        options: Options,
+        tasks: taskinfo::Settings,
+        tiers: Tiers,
+        counters: Arc<Counters>,
+    ) -> Result<Mesos, String> {
+        let masters = masters.watch().map_err(|error| error.to_string())?;
+        Ok(Mesos {
+            client: Client::start(masters, framework, options),
+            tasks,
+            tiers,
+            counters,
+            offers: HashMap::new(),
+            updates: HashMap::new(),
+            next_update: 1,
+            told: Vec::new(),
+        })
+    }
+
+    fn on_event(&mut self, event: mesos_scheduler::Event) -> Happened {
+        use mesos_scheduler::Event as E;
+        Happened::Events(match event {
+            E::Subscribing { master } => {
+                info!("subscribing with the master at {master}");
+                Vec::new()
+            }
+            E::Subscribed { framework_id, again, .. } => {
+                info!("subscribed as framework {framework_id}");
+                self.offers.clear();
+                let mut events = vec![Event::Disconnected, Event::Registered(framework_id.into())];
+                if again {
+                    self.count("scheduler_framework_reregisters");
+                    // States may have been missed.
+                    let request = Request::ReconcileExplicit { batch: None };
+                    events.push(Event::Request(NOBODY, request));
+                }
+                events
+            }
+            E::Offers(offers) => {
+                let known = offers.iter().map(offer).collect();
+                let keep = |offer: v1::Offer| (Text::from(&*offer.id.value), offer);
+                self.offers.extend(offers.into_iter().map(keep));
+                vec![Event::Offers(known)]
+            }
+            E::Rescind { offer_id } => {
+                self.offers.remove(&*offer_id);
+                vec![Event::Rescinded(offer_id.into())]
+            }
+            E::Update { receipt, status } => {
+                let token = self.next_update;
+                self.next_update += 1;
+                self.updates.insert(token, receipt);
+                vec![Event::Statuses(vec![update(&status, token)])]
+            }
+            E::Disconnected { reason } => {
+                warn!("the connection to the master is lost: {reason}");
+                self.count("scheduler_framework_disconnects");
+                self.offers.clear();
+                vec![Event::Disconnected]
+            }
+            E::Refused { call, error } => self.on_refused(&call, &error),
+            E::InverseOffers(offers) => {
+                self.count("scheduler_inverse_offers");
+                // Always agreed to: what runs there is moved by maintenance.
+                let ids: Vec<String> = offers.into_iter().map(|offer| offer.id.value).collect();
+                self.send(call::accept_inverse_offers(&ids, None));
+                Vec::new()
+            }
+            E::Failure { agent_id, executor_id, status } => {
+                let agent = agent_id.unwrap_or_default();
+                match executor_id {
+                    Some(id) => {
+                        info!("executor {id} on agent {agent} ended, status {status:?}");
+                        if status.is_some_and(|status| status != 0) {
+                            self.count("scheduler_lost_executors");
+                        }
+                    }
+                    None => {
+                        warn!("agent {agent} is lost");
+                        self.count("slaves_lost");
+                    }
+                }
+                Vec::new()
+            }
+            E::Trouble(text) => {
+                warn!("Mesos: {text}");
+                Vec::new()
+            }
+            E::Message { .. } => {
+                self.count("scheduler_framework_message");
+                Vec::new()
+            }
+            E::RescindInverseOffer { .. } | E::UpdateOperation(_) => Vec::new(),
+            E::GaveUp(reason) => return Happened::Over(gave_up(&reason)),
+        })
+    }
+
+    /// A launch that did not happen is told. Of one that may have happened Mesos is asked.
+    fn on_refused(&mut self, call: &Call, error: &CallError) -> Vec<Event> {
+        let Some(accept) = &call.accept else {
+            info!("a call of type {:?} had no effect: {error}", call.r#type());
+            return Vec::new();
+        };
+        let launches = accept.operations.iter().filter_map(|operation| operation.launch.as_ref());
+        let infos = launches.flat_map(|launch| &launch.task_infos);
+        let mut events = Vec::new();
+        for info in infos {
+            let task = info.task_id.value.as_str();
+            match error {
+                CallError::Unknown(reason) => {
+                    warn!("whether {task} was launched is not known: {reason}");
+                    self.send(call::reconcile([(task, Some(info.agent_id.value.as_str()))]));
+                }
+                CallError::NotSent(_) | CallError::Rejected(_) => {
+                    warn!("{task} was not launched: {error}");
+                    events.push(Event::LaunchFailed { task: task.into(), offer_gone: false });
+                }
+            }
+        }
+        events
+    }
+
+    fn launch(&mut self, offer: &Text, task: &Arc<Task>, refuse: Millis) {
+        let Some(offer) = self.offers.remove(offer) else {
+            self.told.push(Event::LaunchFailed { task: task.id.clone(), offer_gone: true });
+            return;
+        };
+        let assigned = AssignedTask::from(&**task);
+        let tier = Tier {
+            name: task.config.tier.as_deref().unwrap_or(&self.tiers.default),
+            revocable: self.tiers.get(task.config.tier.as_ref()).revocable,
+        };
+        match taskinfo::task_info(&self.tasks, tier, &assigned, &offer) {
+            Ok(info) => {
+                let operations = vec![call::launch(vec![info])];
+                self.send(call::accept(&[&offer.id.value], operations, seconds(refuse)));
+            }
+            Err(problem) => {
+                error!("failed to launch {}: {problem}", task.id);
+                self.told.push(Event::LaunchFailed { task: task.id.clone(), offer_gone: false });
+                self.send(call::decline(&[&offer.id.value], seconds(refuse)));
+            }
+        }
+    }
+
+    fn count(&self, name: &str) {
+        self.counters.add(name.to_owned(), 1);
+    }
+
+    fn send(&self, call: Call) {
+        self.client.handle().call(call);
+    }
+}
+
+impl Driver for Mesos {
+    async fn next(&mut self) -> Happened {
+        if !self.told.is_empty() {
+            return Happened::Events(std::mem::take(&mut self.told));
+        }
+        match self.client.next().await {
+            Some(event) => self.on_event(event),
+            None => Happened::Over("the connection was given up".to_owned()),
+        }
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Launch { offer, task, refuse } => self.launch(&offer, &task, refuse),
+            Effect::Decline { offers, refuse } => {
+                for offer in &offers {
+                    self.offers.remove(offer);
+                }
+                self.send(call::decline(&offers, seconds(refuse)));
+            }
+            Effect::Kill(task) => self.send(call::kill(task.as_str(), None, None)),
+            Effect::Acknowledge(_, receipt) => {
+                let token = <[u8; 8]>::try_from(&*receipt.uuid).map(u64::from_be_bytes);
+                let receipt = token.ok().and_then(|token| self.updates.remove(&token));
+                if let Some(receipt) = receipt {
+                    self.client.handle().durable(receipt);
+                }
+            }
+            Effect::Reconcile(tasks) => {
+                let tasks = tasks.iter().map(|(task, agent)| (task.as_str(), agent.as_deref()));
+                self.send(call::reconcile(tasks));
+            }
+            Effect::Reply(..) | Effect::Changed(_) => {}
+        }
+    }
+}
+
+/// Whole seconds, as the original has it.
+fn seconds(time: Millis) -> Duration {
+    Duration::from_secs(u64::try_from(time / 1000).unwrap_or(0))
+}
+
+fn gave_up(reason: &GiveUp) -> String {
+    match reason {
+        GiveUp::Removed(text) => format!(
+            "{text}. Mesos has forgotten this framework and killed its tasks; to begin anew, start \
+             with an empty -native_log_file_path"
+        ),
+        reason => reason.to_string(),
+    }
+}
+
+/// An offer for the core.
+fn offer(offer: &v1::Offer) -> Offer {
+    let agent =
+        Agent { id: Text::from(&*offer.agent_id.value), host: Text::from(&*offer.hostname) };
+    let start = offer.unavailability.as_ref().map(|away| away.start.nanoseconds / 1_000_000);
+    Offer {
+        id: Text::from(&*offer.id.value),
+        agent: Arc::new(agent),
+        attributes: attributes(&offer.attributes),
+        supplies: offer.resources.iter().filter_map(supply).collect(),
+        unavailable: start,
+    }
+}
+
+/// Attributes that are texts or numbers, by name; numbers as the original prints them.
+fn attributes(attributes: &[v1::Attribute]) -> Attributes {
+    let mut all = BTreeMap::<Text, BTreeSet<Text>>::new();
+    for attribute in attributes {
+        let value = match (&attribute.text, &attribute.scalar) {
+            (Some(text), _) => text.value.clone(),
+            (None, Some(scalar)) => format!("{:?}", scalar.value),
+            (None, None) => continue,
+        };
+        all.entry(Text::from(&*attribute.name)).or_default().insert(value.into());
+    }
+    all
+}
+
+/// A resource for the core; `None` for one of a kind that it does not know.
+fn supply(resource: &v1::Resource) -> Option<Supply> {
+    let kind = Kind::of_mesos(&resource.name)?;
+    let supply = if kind == Kind::Ports {
+        let ranges = resource.ranges.iter().flat_map(|ranges| &ranges.range);
+        Supply::ports(ranges.filter_map(port_range).collect())
+    } else {
+        Supply::scalar(kind, milli(resource.scalar.as_ref().map_or(0.0, |scalar| scalar.value)))
+    };
+    Some(Supply { revocable: resource.revocable.is_some(), ..supply })
+}
+
+/// A range of ports; `None` for one beyond all ports.
+fn port_range(range: &value::Range) -> Option<std::ops::RangeInclusive<i32>> {
+    const LAST: u64 = 65_535;
+    let port = |number: u64| i32::try_from(number.min(LAST)).ok();
+    if range.begin > LAST { None } else { Some(port(range.begin)?..=port(range.end)?) }
+}
+
+/// An update for the core.
+fn update(status: &v1::TaskStatus, token: u64) -> StatusUpdate {
+    let agent = status.agent_id.as_ref().map(|id| id.value.as_str());
+    let source = |number| task_status::Source::try_from(number).ok();
+    let reason = |number| task_status::Reason::try_from(number).ok();
+    StatusUpdate {
+        task: TaskId::from(&*status.task_id.value),
+        state: status.state,
+        message: status.message.clone().filter(|message| !message.is_empty()),
+        reason: status.reason.and_then(reason).map(|reason| reason.as_str_name().to_owned()),
+        source: status.source.and_then(source).map(|source| source.as_str_name().to_owned()),
+        receipt: Some(Receipt {
+            agent: agent.unwrap_or_default().into(),
+            uuid: Box::new(token.to_be_bytes()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scalar(name: &str, value: f64) -> v1::Resource {
+        v1::Resource {
+            name: name.to_owned(),
+            r#type: value::Type::Scalar.into(),
+            scalar: Some(value::Scalar { value }),
+            ..v1::Resource::default()
+        }
+    }
+
+    fn ports(ranges: &[(u64, u64)]) -> v1::Resource {
+        let range = ranges.iter().map(|&(begin, end)| value::Range { begin, end }).collect();
+        v1::Resource {
+            name: "ports".to_owned(),
+            r#type: value::Type::Ranges.into(),
+            ranges: Some(value::Ranges { range }),
+            ..v1::Resource::default()
+        }
+    }
+
+    #[test]
+    fn supplies() {
+        let revocable = v1::Resource {
+            revocable: Some(v1::resource::RevocableInfo::default()),
+            ..scalar("cpus", 2.0)
+        };
+        let found: Vec<_> = [
+            scalar("cpus", 0.1 + 0.2),
+            revocable,
+            scalar("mem", 128.0),
+            scalar("custom", 1.0),
+            ports(&[(31000, 31001), (70000, 80000), (65535, 99999), (9, 8)]),
+        ]
+        .iter()
+        .map(supply)
+        .collect();
+        let cpus = Supply::scalar(Kind::Cpu, 2000);
+        assert_eq!(
+            found,
+            [
+                Some(Supply::scalar(Kind::Cpu, 300)),
+                Some(Supply { revocable: true, ..cpus }),
+                Some(Supply::scalar(Kind::Ram, 128_000)),
+                None,
+                Some(Supply::ports(vec![31000..=31001, 65535..=65535])),
+            ]
+        );
+    }
+
+    #[test]
+    fn attributes_of_a_host() {
+        let text = |name: &str, value: &str| v1::Attribute {
+            name: name.to_owned(),
+            text: Some(value::Text { value: value.to_owned() }),
+            ..v1::Attribute::default()
+        };
+        let number = v1::Attribute {
+            name: "size".to_owned(),
+            scalar: Some(value::Scalar { value: 1.0 }),
+            ..v1::Attribute::default()
+        };
+        let other = v1::Attribute { name: "set".to_owned(), ..v1::Attribute::default() };
+        let found = attributes(&[text("rack", "b"), text("rack", "a"), number, other]);
+        let set = |values: &[&str]| values.iter().map(|value| Text::from(*value)).collect();
+        let expected = [("rack", set(&["a", "b"])), ("size", set(&["1.0"]))];
+        assert_eq!(found, expected.map(|(name, values)| (Text::from(name), values)).into());
+    }
+
+    #[test]
+    fn updates() {
+        let status = v1::TaskStatus {
+            task_id: v1::TaskId { value: "t".to_owned() },
+            state: v1::TaskState::TaskFailed.into(),
+            message: Some(String::new()),
+            reason: Some(task_status::Reason::ContainerLimitationMemory.into()),
+            source: Some(task_status::Source::Agent.into()),
+            ..v1::TaskStatus::default()
+        };
+        let found = update(&status, 7);
+        assert_eq!(found.reason.as_deref(), Some("REASON_CONTAINER_LIMITATION_MEMORY"));
+        assert_eq!(found.source.as_deref(), Some("SOURCE_AGENT"));
+        assert_eq!((found.message, found.state), (None, 3));
+        assert_eq!(&*found.receipt.unwrap().uuid, &7_u64.to_be_bytes());
+    }
+}
