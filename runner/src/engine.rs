@@ -21,6 +21,10 @@ pub const FORKED_TIMEOUT: Micros = 60_000_000;
 /// kernel) before it goes on without them.
 pub const KILL_PATIENCE: Micros = 5_000_000;
 
+/// So many forks are made at most before the world is looked at again: thousands in one go would keep
+/// everything that they have opened open, and signals waiting.
+pub const FORKS: usize = 64;
+
 /// One moment on two clocks: the wall clock for records, one that never goes back for waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
@@ -259,8 +263,10 @@ pub struct Engine {
     quiet: bool,
     /// Is something left that is no coordinator's any more?
     orphans: bool,
-    /// Forks that must be tried again.
+    /// Forks that wait for their turn, or must be tried again.
     deferred: BTreeSet<(Micros, u32)>,
+    /// Forks that may still be made before the next tick.
+    room: usize,
     /// Runs in FORKED, by the moment at which they are given up.
     forked: BTreeSet<(Micros, u32)>,
 }
@@ -328,6 +334,7 @@ impl Engine {
             quiet: true,
             orphans: false,
             deferred: BTreeSet::new(),
+            room: FORKS,
             forked: BTreeSet::new(),
         }
     }
@@ -421,7 +428,7 @@ impl Engine {
         match event {
             Event::Start => self.take_control(now, effects),
             Event::Recovered => self.recovered(now, effects),
-            Event::Tick => {}
+            Event::Tick => self.room = FORKS,
             Event::Recorded { status, leftovers } => {
                 self.recorded(now, status, leftovers, effects);
             }
@@ -739,12 +746,18 @@ impl Engine {
             let status = self.next_status(*process, Run::Waiting);
             self.write_process(now, status, effects);
         }
-        while let Some(&(until, process)) = self.deferred.first()
+        // The rest has its turn after the next look at what else has happened.
+        for process in launches.split_off(self.room.min(launches.len())) {
+            self.deferred.insert((now.mono, process));
+        }
+        while launches.len() < self.room
+            && let Some(&(until, process)) = self.deferred.first()
             && until <= now.mono
         {
             self.deferred.pop_first();
             launches.push(process);
         }
+        self.room -= launches.len();
         for process in launches {
             let run = &self.runs[process as usize];
             effects.push(Effect::Launch {

@@ -185,3 +185,20 @@ fn a_missing_evaluator_is_explained() {
     assert_eq!(problem.class, "EvaluatorMissing");
     assert!(problem.help.unwrap().contains("AURORA_EVAL"));
 }
+
+/// No file can be written, but the answer may go to one.
+#[test]
+fn an_answer_that_goes_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, answer) = (dir.path().join("a.aurora"), dir.path().join("answer"));
+    std::fs::write(&source, "jobs = []").unwrap();
+    let status = std::process::Command::new(support::evaluator())
+        .arg(&source)
+        .stdout(std::fs::File::create(&answer).unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    let answer: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&answer).unwrap()).unwrap();
+    assert!(answer.is_object(), "{answer}");
+}

@@ -3,6 +3,7 @@
 //! They cannot be raised again: also the hard limits are set. What cannot be allocated ends the
 //! process, which whoever started it reports.
 
+use rustix::fs::{FileType, fstat};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// What an evaluation may use.
@@ -23,6 +24,9 @@ impl Default for Limits {
 /// No more threads are needed after the one that evaluates, and no processes at all.
 const FILES: u64 = 32;
 
+/// Largest answer in bytes, if standard output is a file. Otherwise no file is written at all.
+const ANSWER: u64 = 1 << 30;
+
 /// Sets them. Error: the one that could not be set.
 pub(crate) fn apply(limits: &Limits) -> Result<(), String> {
     let set = |resource: Resource, name: &str, value: u64| {
@@ -34,8 +38,10 @@ pub(crate) fn apply(limits: &Limits) -> Result<(), String> {
             Err(error) => Err(format!("cannot limit {name} to {value}: {error}")),
         }
     };
+    let is_file = fstat(std::io::stdout())
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
     set(Resource::Core, "core dumps", 0)?;
-    set(Resource::Fsize, "the size of written files", 0)?;
+    set(Resource::Fsize, "the size of written files", if is_file { ANSWER } else { 0 })?;
     set(Resource::Nofile, "open files", FILES)?;
     set(Resource::Cpu, "processor time", limits.seconds)?;
     set(Resource::As, "memory", limits.memory)

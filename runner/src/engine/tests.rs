@@ -588,6 +588,34 @@ fn a_failed_launch_takes_back_the_launches_behind_it() {
 }
 
 #[test]
+fn thousands_are_forked_in_turns_between_which_the_world_is_looked_at() {
+    let names: Vec<String> = (0..1000).map(|i| process(&format!("p{i}"), "")).collect();
+    let mut world = World::new(&task_of(&names, ""), |_, _| SLEEP);
+    world.begin();
+    assert_eq!(world.live.len(), FORKS);
+    for turn in 2..=1000usize.div_ceil(FORKS) {
+        assert_eq!(world.engine.wakeup(), Some(world.mono), "the next turn is due");
+        world.tell(Event::Tick);
+        assert_eq!(world.live.len(), (turn * FORKS).min(1000));
+    }
+    world.start_allowed();
+    assert_eq!(world.engine.wakeup(), None);
+    assert_eq!(world.started.len(), 1000);
+    // What ends between two turns makes no more room: the turn does.
+    let mut world = World::new(&task_of(&names, ""), |_, _| DONE);
+    world.begin();
+    world.start_allowed();
+    world.mono += 1000;
+    world.ends.pop_first();
+    world.end(0, 0);
+    assert_eq!(world.engine.last_run(0).state, Some(Run::Success));
+    assert_eq!(world.live.len(), FORKS - 1);
+    world.run();
+    assert_eq!(world.engine.stage(), Some(Stage::Success));
+    assert_eq!(world.started.len(), 1000);
+}
+
+#[test]
 fn a_sweep_is_of_the_run_that_ended_even_if_the_next_begins_at_once() {
     let json = r#"{"name": "t", "processes": [
         {"name": "a", "cmdline": "x", "min_duration": 0, "max_failures": 2}]}"#;
