@@ -12,11 +12,15 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
 
 const FILES: [&str; 2] = ["proto/mesos.proto", "proto/executor.proto"];
 
+/// Also compiled for schedulers. Executors, of which a host has many, go without.
+const SCHEDULER: &str = "proto/scheduler.proto";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    let set = protox::compile(FILES, ["proto"])?;
+    let scheduler = env::var_os("CARGO_FEATURE_SCHEDULER").map(|_| SCHEDULER);
+    let set = protox::compile(FILES.into_iter().chain(scheduler), ["proto"])?;
     fs::write(out.join("schema.rs"), schema(&set)?)?;
     prost_build::Config::new().btree_map(["."]).enable_type_names().compile_fds(set)?;
     Ok(())
@@ -53,7 +57,8 @@ fn schema(set: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
             index.enums.insert(format!("{scope}.{}", item.name()), item);
         }
     }
-    let mut text = String::from("pub(crate) static MESSAGES: &[Message] = &[\n");
+    let mut text =
+        String::from("/// All messages, by name.\npub static MESSAGES: &[Message] = &[\n");
     for (name, message) in &index.messages {
         let map_entry = message.options.as_ref().is_some_and(|o| o.map_entry());
         let name = name.trim_start_matches('.');
@@ -92,7 +97,7 @@ fn schema(set: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
         }
         text.push_str("] },\n");
     }
-    text.push_str("];\npub(crate) static ENUMS: &[Enum] = &[\n");
+    text.push_str("];\n/// All enums.\npub static ENUMS: &[Enum] = &[\n");
     for item in index.enums.values() {
         text.push_str("Enum { values: &[");
         for value in &item.value {

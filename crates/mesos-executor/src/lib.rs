@@ -2,6 +2,7 @@
 //!
 //! * [`v1`]: the messages, as structs made from the files in `proto/`;
 //! * [`codec`]: those messages as protobuf and as Mesos' JSON, with what proto2 requires;
+//! * [`json`], [`base64`], [`schema`]: what that is made of;
 //! * [`recordio`]: the framing of event streams;
 //! * [`environment`]: what the agent tells an executor in its environment;
 //! * [`session`]: the protocol of an executor, as a state machine without clock, socket or thread;
@@ -14,14 +15,14 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-mod base64;
+pub mod base64;
 pub mod codec;
 pub mod duration;
 pub mod environment;
 mod event;
 pub mod json;
 pub mod recordio;
-mod schema;
+pub mod schema;
 pub mod session;
 pub mod shell;
 
@@ -46,5 +47,11 @@ pub mod v1 {
     /// Package `mesos.v1.executor`: calls of executors and events for them.
     pub mod executor {
         include!(concat!(env!("OUT_DIR"), "/mesos.v1.executor.rs"));
+    }
+
+    /// Package `mesos.v1.scheduler`: calls of schedulers and events for them.
+    #[cfg(feature = "scheduler")]
+    pub mod scheduler {
+        include!(concat!(env!("OUT_DIR"), "/mesos.v1.scheduler.rs"));
     }
 }

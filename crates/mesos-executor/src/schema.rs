@@ -3,60 +3,79 @@
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 /// Deepest nesting of messages; prost's own limit.
-pub(crate) const MAX_DEPTH: usize = 100;
+pub const MAX_DEPTH: usize = 100;
 
 /// A message type.
 #[derive(Debug)]
-pub(crate) struct Message {
+pub struct Message {
     /// Full name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Is it the entry of a map? Then its fields are number 1, the key, and 2, the value.
-    pub(crate) map_entry: bool,
-    pub(crate) fields: &'static [Field],
+    pub map_entry: bool,
+    /// Its fields.
+    pub fields: &'static [Field],
 }
 
 /// A field of a message.
 #[derive(Debug)]
-pub(crate) struct Field {
-    pub(crate) name: &'static str,
-    pub(crate) number: u32,
-    pub(crate) rule: Rule,
-    pub(crate) kind: Kind,
+pub struct Field {
+    /// Name in the protocol.
+    pub name: &'static str,
+    /// Its number.
+    pub number: u32,
+    /// How often it occurs.
+    pub rule: Rule,
+    /// Its type.
+    pub kind: Kind,
 }
 
 /// How often a field occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rule {
+pub enum Rule {
+    /// Once.
     Required,
+    /// Once or not at all.
     Optional,
+    /// Any number of times.
     Repeated,
 }
 
 /// Type of a field; messages and enums by their place in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// `double`
     Double,
+    /// `int32`
     Int32,
+    /// `int64`
     Int64,
+    /// `uint32`
     Uint32,
+    /// `uint64`
     Uint64,
+    /// `bool`
     Bool,
+    /// `string`
     String,
+    /// `bytes`
     Bytes,
+    /// Place in `ENUMS`.
     Enum(usize),
+    /// Place in `MESSAGES`.
     Message(usize),
 }
 
 /// An enum type.
 #[derive(Debug)]
-pub(crate) struct Enum {
-    pub(crate) values: &'static [(&'static str, i32)],
+pub struct Enum {
+    /// Names and numbers.
+    pub values: &'static [(&'static str, i32)],
 }
 
 include!(concat!(env!("OUT_DIR"), "/schema.rs"));
 
 /// The description of a message by its full name.
-pub(crate) fn find(name: &str) -> Option<&'static Message> {
+pub fn find(name: &str) -> Option<&'static Message> {
     let place = MESSAGES.binary_search_by(|m| m.name.cmp(name)).ok()?;
     MESSAGES.get(place)
 }

@@ -1,7 +1,7 @@
 //! Mesos' v1 HTTP API from the side of a scheduler.
 //!
-//! * [`v1`]: the messages, of which this crate makes those between master and scheduler;
-//! * [`codec`] and [`json`]: those messages as protobuf and as Mesos' JSON;
+//! * [`v1`]: the messages; [`codec`] and [`json`]: these as protobuf and as Mesos' JSON. All of them are
+//!   `mesos-executor`'s;
 //! * [`call`]: what a scheduler says to a master, ready made;
 //! * [`framework`]: who a scheduler is, and its credentials;
 //! * [`answer`]: what a master's answer to a call means;
@@ -28,15 +28,9 @@ pub mod strict;
 #[cfg(feature = "zookeeper")]
 mod zookeeper;
 
-// The codec is the executor's, over the table of this crate, which has more messages.
-#[path = "../../mesos-executor/src/base64.rs"]
-mod base64;
-#[path = "../../mesos-executor/src/codec.rs"]
-pub mod codec;
-#[path = "../../mesos-executor/src/json.rs"]
-pub mod json;
-#[path = "../../mesos-executor/src/schema.rs"]
-mod schema;
+pub use mesos_executor::{codec, json, v1};
+
+use mesos_executor::{base64, schema};
 
 pub use codec::Format;
 pub use event::{CallError, Event, GiveUp, Receipt};
@@ -45,21 +39,3 @@ pub use master::Masters;
 pub use mesos_executor::environment::Endpoint;
 pub use session::Options;
 pub use shell::{Client, Handle};
-
-/// Package `mesos.v1`: what all of Mesos' v1 APIs share.
-pub mod v1 {
-    pub use mesos_executor::v1::*;
-
-    /// Package `mesos.v1.scheduler`: calls of schedulers and events for them.
-    #[allow(
-        missing_docs,
-        unreachable_pub,
-        clippy::all,
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic
-    )]
-    pub mod scheduler {
-        include!(concat!(env!("OUT_DIR"), "/mesos.v1.scheduler.rs"));
-    }
-}
