@@ -41,6 +41,11 @@ pub const FLAGS: &[Flag] = &[
         kind: Kind::Integer("N"),
         help: "rotated log files to keep [default: 5]",
     },
+    Flag {
+        name: "runner-rotate-log-compress",
+        kind: Kind::Switch,
+        help: "compress rotated log files (gzip), also those of processes with a logger of their own",
+    },
     Flag { name: "announcer-ensemble", kind: Kind::Value("SERVERS"), help: "" },
     Flag { name: "announcer-serverset-path", kind: Kind::Value("PATH"), help: "" },
     Flag { name: "announcer-allow-custom-serverset-path", kind: Kind::Switch, help: "" },
@@ -160,6 +165,9 @@ fn logger(flags: &Parsed) -> Result<Vec<String>, flags::FlagError> {
             arguments.push(format!("--{runner}={value}"));
         }
     }
+    if flags.is_on("runner-rotate-log-compress") {
+        arguments.push("--rotate_log_compress".to_owned());
+    }
     Ok(arguments)
 }
 
@@ -184,6 +192,7 @@ mod tests {
             "--runner-rotate-log-size-mb=20",
             "--runner_rotate_log_backups",
             "3",
+            "--runner-rotate-log-compress",
             "--nosetuid-health-checks",
         ]);
         let Ok(Wish::Run(options)) = wish else { panic!("{wish:?}") };
@@ -195,7 +204,8 @@ mod tests {
                 "--process_logger_destination=console",
                 "--process_logger_mode=rotate",
                 "--rotate_log_size_mb=20",
-                "--rotate_log_backups=3"
+                "--rotate_log_backups=3",
+                "--rotate_log_compress"
             ]
         );
     }

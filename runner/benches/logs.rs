@@ -13,8 +13,9 @@
 //! | subject | what it is |
 //! |---|---|
 //! | `rotate` | a process of `thermos_runner`, 10 MB × 10 |
-//! | `both` | the same with `destination: both`, the console being a file |
-//! | `file` | the same with the default logger: there is no copier |
+//! | `compress` | the same with `--rotate_log_compress`; what compresses has its own account |
+//! | `both` | a process with `destination: both`, the console being a file |
+//! | `file` | one with the default logger: there is no copier |
 //! | copier | floor: blocking read of 64 KiB, write, again; default pipe, one file |
 //! | two-file copier | floor: the same with two writes |
 //! | `s6-log` | peer: `s6-log n10 s10000000 DIR`, from the Debian package s6 |
@@ -151,6 +152,7 @@ struct Bench {
 enum Subject {
     File,
     Rotate,
+    Compress,
     Both,
     Copier,
     TwoFileCopier,
@@ -162,6 +164,7 @@ impl Subject {
         match self {
             Subject::File => "file",
             Subject::Rotate => "rotate",
+            Subject::Compress => "compress",
             Subject::Both => "both",
             Subject::Copier => "floor: copier",
             Subject::TwoFileCopier => "floor: two-file copier",
@@ -201,7 +204,7 @@ impl Bench {
             command
         };
         match subject {
-            Subject::File | Subject::Rotate | Subject::Both => {
+            Subject::File | Subject::Rotate | Subject::Compress | Subject::Both => {
                 let pid = if subject == Subject::File { "none" } else { "parent" };
                 let own = self.own.display();
                 let result = result.display();
@@ -233,7 +236,7 @@ impl Bench {
     /// Starts the runner with processes that have this command line.
     fn start(&self, dir: &Path, subject: Subject, command: &str, count: usize) -> Result<Child> {
         let logger = match subject {
-            Subject::Rotate => {
+            Subject::Rotate | Subject::Compress => {
                 r#","logger":{"mode":"rotate","rotate":{"log_size":10000000,"backups":10}}"#
             }
             Subject::Both => r#","logger":{"destination":"both"}"#,
@@ -252,6 +255,7 @@ impl Bench {
             .arg(flag("sandbox", dir.join("sandbox")))
             .arg(flag("checkpoint_root", dir.join("root")))
             .arg("--task_id=logs")
+            .args((subject == Subject::Compress).then_some("--rotate_log_compress"))
             .stdin(Stdio::null())
             .stdout(console.try_clone()?)
             .stderr(console)
@@ -338,6 +342,7 @@ fn benchmark(words: &[&str]) -> Result<()> {
         Subject::TwoFileCopier,
         Subject::S6,
         Subject::Rotate,
+        Subject::Compress,
         Subject::Both,
         Subject::File,
     ];
@@ -384,7 +389,7 @@ fn benchmark(words: &[&str]) -> Result<()> {
     println!(
         "\nmemory: PSS in KiB per coordinator, {live} silent processes that have written 1 MB each"
     );
-    for subject in [Subject::File, Subject::Rotate, Subject::Both] {
+    for subject in [Subject::File, Subject::Rotate, Subject::Compress, Subject::Both] {
         let kib = bench.memory(subject, live, sizes.settle)?;
         println!("{:24} {kib:>10.1}", subject.name());
     }

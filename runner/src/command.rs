@@ -89,6 +89,11 @@ const FLAGS: &[Flag] = &[
         help: "rotated log files to keep, for processes without a logger [default: 5]",
     },
     Flag {
+        name: "rotate_log_compress",
+        kind: Kind::Switch,
+        help: "compress rotated log files (gzip), also those of processes with a logger of their own",
+    },
+    Flag {
         name: "stop_grace_secs",
         kind: Kind::Integer("SECS"),
         help: "time between the request to end and SIGKILL, exactly \
@@ -228,6 +233,7 @@ fn start(flags: &Parsed) -> Result<i32, Failure> {
             .map_or(RUN_LIMIT, |limit| u32::try_from(limit).unwrap_or(u32::MAX)),
         grace: positive(flags, "stop_grace_secs")?,
         logger: logger(flags)?,
+        compress: flags.is_on("rotate_log_compress"),
         supervisor: match flags.integer("supervisor_fd") {
             Some(fd) => Some(Arc::new(
                 i32::try_from(fd)

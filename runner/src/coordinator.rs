@@ -21,13 +21,19 @@
 //! keeper is a process of the task like any other: what it waits for is told to end in CLEANING, and
 //! what outlasts the task's time dies together with it.
 //!
+//! Rotated logs are compressed, if that is wanted, by further forks, one at a time. These *compressors*
+//! are the only ones that allocate, so where there may be one, the coordinator keeps the heap that it
+//! inherited. They have the user's rights, the lowest priority, and die of SIGTERM like any process of
+//! the task; what they have made counts when the coordinator has given it its name. What waits when
+//! bash ends is the keeper's.
+//!
 //! End of file instead of the go byte means that the runner died before FORKED was on record: the
 //! coordinator exits and nothing was started. All signals stay blocked in the coordinator for its
 //! whole life; only SIGKILL ends it, and bash dies with it. It outlives the runner.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, c_int};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -38,44 +44,25 @@ use nix::unistd::{ForkResult, Gid, Uid};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::logs::files::{Directory, open_log};
+use crate::logs::files::{Directory, Job, open_log};
 use crate::logs::relay::{Channel, Console, Relay, Report};
-use crate::logs::{self, Way};
+use crate::logs::{self, Way, gzip};
 use crate::proc::parse_stat;
 use crate::state::Run;
 
+mod copying;
+mod prepare;
+mod program;
+mod record;
+
+use copying::{copy_and_wait, keep_copying, pause_compressing, wait};
+use prepare::{Prepared, become_user, prepare};
+pub(crate) use program::{Environment, Program};
+pub(crate) use record::{NOTE_SIZE, Note};
+use record::{Reason, RecordBuffer, describe_console, describe_log};
+
 /// The longest process name, in bytes: `coordinator.NAME` must be a file name.
 pub const MAX_NAME: usize = 255 - "coordinator.".len();
-
-/// Room for a framed record with the longest name and reason.
-const RECORD_ROOM: usize = 768;
-
-/// Bytes of a [`Note`] on the pipe.
-pub(crate) const NOTE_SIZE: usize = 8;
-
-/// What a coordinator tells its runner through a pipe, besides its stream: "look at slot N".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Note {
-    /// The launch, as the runner numbered it.
-    pub(crate) slot: u32,
-    /// The run has ended.
-    pub(crate) ended: bool,
-    /// It has ended, and processes of its tree are left.
-    pub(crate) leftovers: bool,
-}
-
-impl Note {
-    fn encode(self) -> [u8; NOTE_SIZE] {
-        let [a, b, c, d] = self.slot.to_ne_bytes();
-        [a, b, c, d, u8::from(self.ended), u8::from(self.leftovers), 0, 0]
-    }
-
-    pub(crate) fn decode(bytes: &[u8; NOTE_SIZE]) -> Note {
-        let [a, b, c, d, ended, leftovers, ..] = *bytes;
-        let slot = u32::from_ne_bytes([a, b, c, d]);
-        Note { slot, ended: ended != 0, leftovers: leftovers != 0 }
-    }
-}
 
 /// Who bash runs as, if not as the runner's own user.
 #[derive(Clone, Debug)]
@@ -83,61 +70,6 @@ pub(crate) struct Identity {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
     pub(crate) groups: Vec<Gid>,
-}
-
-/// What is executed: a program, its arguments and its environment, ready for `execve`.
-#[derive(Debug)]
-pub(crate) struct Program {
-    path: CString,
-    _argv: Vec<CString>,
-    argv: Vec<*const c_char>,
-}
-
-impl Program {
-    /// A program with its arguments, the name of the program first. Fails for NUL bytes.
-    pub(crate) fn new(path: &str, argv: &[&str]) -> Result<Program, std::ffi::NulError> {
-        let owned: Vec<CString> =
-            argv.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
-        Ok(Program { path: CString::new(path)?, argv: pointers(&owned), _argv: owned })
-    }
-}
-
-/// An environment, with and without `BASH_ENV`.
-#[derive(Debug)]
-pub(crate) struct Environment {
-    _strings: Vec<CString>,
-    with_profile: Vec<*const c_char>,
-    without_profile: Vec<*const c_char>,
-}
-
-impl Environment {
-    /// `variables` without `BASH_ENV`; `profile` is the path of `.thermos_profile` as bash sees it.
-    /// A variable that cannot be passed on (a NUL byte) is left out.
-    pub(crate) fn new<'a>(
-        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
-        profile: &str,
-    ) -> Environment {
-        let mut strings: Vec<CString> = variables
-            .into_iter()
-            .filter_map(|(name, value)| CString::new(format!("{name}={value}")).ok())
-            .collect();
-        let without_profile = pointers(&strings);
-        // One that was passed on gives way to ours.
-        let others: Vec<*const c_char> = strings
-            .iter()
-            .filter(|string| !string.as_bytes().starts_with(b"BASH_ENV="))
-            .map(|string| string.as_ptr())
-            .collect();
-        strings.extend(CString::new(format!("BASH_ENV={profile}")));
-        let own = strings.last().map(|string| string.as_ptr());
-        let with_profile = others.into_iter().chain(own).chain([std::ptr::null()]).collect();
-        Environment { with_profile, without_profile, _strings: strings }
-    }
-}
-
-/// A null-terminated array of pointers into `strings`, whose buffers do not move with the vector.
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }
 
 /// Everything that a coordinator needs, prepared before the fork.
@@ -322,6 +254,42 @@ pub fn reap(block: bool) -> Reaped {
     }
 }
 
+/// What a process is after [`fork_on`].
+enum Twin {
+    /// The new one.
+    Child,
+    /// The old one; the pid of the new one.
+    Parent(i32),
+    /// There is no room for another one.
+    None,
+}
+
+/// Forks a process that goes on like this one.
+fn fork_on() -> Twin {
+    // SAFETY: like `fork`, without the C library's handlers, of which none is needed: this process
+    // has one thread, which is not using the heap, if it still has one. The child goes on with what
+    // is on the stack and in pages of its own.
+    match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
+        0 => Twin::Child,
+        pid => i32::try_from(pid).ok().filter(|pid| *pid > 0).map_or(Twin::None, Twin::Parent),
+    }
+}
+
+/// Takes the lowest priority for processor and disk.
+fn yield_to_others() {
+    const WHO_PROCESS: i32 = 1;
+    const CLASS_IDLE: i32 = 3 << 13;
+    let _ = rustix::process::setpriority_process(None, 19);
+    // SAFETY: of this process, it changes nothing but the order of input and output.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+}
+
+/// The output and error that this process was started with.
+fn standard_outputs() -> (BorrowedFd<'static>, BorrowedFd<'static>) {
+    // SAFETY: both are open: the runner was started with them, or with `/dev/null` in their place.
+    unsafe { (BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)) }
+}
+
 fn exit() -> ! {
     exit_with(0)
 }
@@ -422,17 +390,30 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
     let mut relay = prepared.ok().and_then(|prepared| prepared.relay);
     if launch.late_identity {
         // From here on only the outcome is recorded; that needs no privilege.
-        let _ = become_user(launch);
+        let is_user = become_user(launch).is_ok();
+        if let (false, Some(relay)) = (is_user, &mut relay) {
+            relay.stop_compressing();
+        }
     }
     recorder.running(start_time, pid, start_ticks(launch.proc, pid));
-    // For the long wait, nothing is kept that the runner could share or must copy.
-    // SAFETY: `recorder` holds everything that is used from here on, on the stack.
-    unsafe { launch.heap.abandon() };
+    if !relay.as_ref().is_some_and(Relay::compresses) {
+        // For the long wait, nothing is kept that the runner could share or must copy.
+        // SAFETY: `recorder` holds everything that is used from here on, on the stack. Only
+        // compressors need a heap.
+        unsafe { launch.heap.abandon() };
+    }
     release_stack();
     let code = match &mut relay {
         None => wait(pid),
         Some(relay) => copy_and_wait(pid, relay, &mut recorder),
     };
+    if let Some(relay) = &mut relay {
+        pause_compressing(relay);
+        if code == -libc::SIGTERM {
+            // Everything that the task started was told to end.
+            relay.stop_compressing();
+        }
+    }
     let leftovers = loop {
         match reap(false) {
             Reaped::Child(..) => {}
@@ -443,246 +424,14 @@ fn supervise(launch: &Launch<'_>, go: BorrowedFd<'_>) -> ! {
     if let Some(relay) = &mut relay {
         relay.settle();
         relay.reports().for_each(|report| recorder.log(report));
-        if !relay.is_over() && !keep_copying(relay, &mut recorder) {
+        let is_done = relay.is_over() && !relay.is_compressing();
+        if !is_done && !keep_copying(relay, &mut recorder) {
             relay.give_up();
             relay.reports().for_each(|report| recorder.log(report));
         }
     }
     recorder.ended(code, None, leftovers);
     exit()
-}
-
-/// Waits for the end of bash and returns its code.
-fn wait(bash: i32) -> i32 {
-    loop {
-        // Orphans of the run become our children and are reaped here as well.
-        match reap(true) {
-            Reaped::Child(child, code) if child == bash => return code,
-            Reaped::Child(..) | Reaped::NoneDead => {}
-            Reaped::NoChildren => exit(),
-        }
-    }
-}
-
-/// The same, while its output is copied.
-fn copy_and_wait(bash: i32, relay: &mut Relay, recorder: &mut Recorder) -> i32 {
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGCHLD);
-    // Made only now: it takes a descriptor, and `None` means that there was none left. Then the end
-    // is noticed when the pipes say so.
-    let deaths = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).ok();
-    loop {
-        loop {
-            match reap(false) {
-                Reaped::Child(child, code) if child == bash => return code,
-                Reaped::Child(..) => {}
-                Reaped::NoneDead => break,
-                Reaped::NoChildren => exit(),
-            }
-        }
-        if deaths.is_none() && relay.is_over() {
-            return wait(bash);
-        }
-        if relay.turn(deaths.as_ref().map(AsFd::as_fd))
-            && let Some(deaths) = &deaths
-        {
-            // Who died is asked above; several deaths may be one signal.
-            while let Ok(Some(_)) = deaths.read_signal() {}
-        }
-        while let Some(report) = relay.due() {
-            recorder.log(report);
-        }
-    }
-}
-
-/// Forks a keeper, which copies until nothing has the pipes any more, and returns in the coordinator
-/// only. False if there is no room for a keeper: whoever writes from now on is told that nobody reads.
-fn keep_copying(relay: &mut Relay, recorder: &mut Recorder) -> bool {
-    // The end of the run is recorded when the keeper has left the session: what is left of that is
-    // killed then.
-    let Ok((left, leaves)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else {
-        return false;
-    };
-    // SAFETY: like `fork`, without the C library's handlers, of which none is needed: this process
-    // has one thread, and the child goes on with what is on the stack and in pages of its own.
-    match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
-        0 => {}
-        keeper => {
-            drop(leaves);
-            // End of file: it has left, or there is none.
-            while let Err(Errno::INTR) = rustix::io::read(&left, &mut [0u8]) {}
-            return keeper > 0;
-        }
-    }
-    let _ = nix::unistd::setsid();
-    drop(leaves);
-    let _ = rustix::thread::set_name(c"thermos_logs");
-    recorder.retire();
-    while !relay.is_over() {
-        relay.turn(None);
-        while let Some(report) = relay.due() {
-            recorder.log(report);
-        }
-    }
-    relay.reports().for_each(|report| recorder.log(report));
-    exit()
-}
-
-/// What is ready when bash may start.
-struct Prepared {
-    /// Standard output and error of bash; `None`: the coordinator's own.
-    files: Option<(OwnedFd, OwnedFd)>,
-    /// What copies from the other ends of these.
-    relay: Option<Relay>,
-    has_profile: bool,
-}
-
-fn prepare(launch: &Launch<'_>) -> Result<Prepared, Trouble> {
-    let run_directory = make_log_directory(launch)?;
-    let consoles = match launch.way {
-        Way::Copy { console: true, .. } => Some(open_consoles(launch)?),
-        _ => None,
-    };
-    rustix::process::fchdir(launch.sandbox).map_err(trouble("enter the sandbox"))?;
-    if launch.chroot {
-        rustix::process::chroot(c".").map_err(trouble("change the root to the sandbox"))?;
-        rustix::process::chdir(c"/").map_err(trouble("enter the new root"))?;
-    }
-    if !launch.late_identity {
-        become_user(launch)?;
-    }
-    let mut relay = None;
-    let files = with_files_of_user(launch, || {
-        Ok(match launch.way {
-            Way::File => Some((
-                open_log(run_directory.as_fd(), c"stdout").map_err(trouble(STDOUT))?,
-                open_log(run_directory.as_fd(), c"stderr").map_err(trouble(STDERR))?,
-            )),
-            Way::Copy { limits, .. } => {
-                let (made, ends) = make_relay(launch, run_directory, limits, consoles)?;
-                relay = Some(made);
-                Some(ends)
-            }
-            Way::Console | Way::Discard => None,
-        })
-    })?;
-    // The coordinator itself neither reads nor writes these; it must not keep the runner's open.
-    let _ = rustix::stdio::dup2_stdin(launch.null);
-    if launch.way != Way::Console {
-        let _ = rustix::stdio::dup2_stdout(launch.null);
-        let _ = rustix::stdio::dup2_stderr(launch.null);
-    }
-    let has_profile = rustix::fs::accessat(
-        launch.sandbox,
-        c".thermos_profile",
-        rustix::fs::Access::EXISTS,
-        AtFlags::empty(),
-    )
-    .is_ok();
-    Ok(Prepared { files, relay, has_profile })
-}
-
-/// Does something with files as whoever bash runs as, also where that user is not switched to yet.
-fn with_files_of_user<T>(
-    launch: &Launch<'_>,
-    act: impl FnOnce() -> Result<T, Trouble>,
-) -> Result<T, Trouble> {
-    match launch.identity {
-        Some(identity) if launch.late_identity => {
-            let gid = nix::unistd::setfsgid(identity.gid);
-            let uid = nix::unistd::setfsuid(identity.uid);
-            let done = act();
-            nix::unistd::setfsuid(uid);
-            nix::unistd::setfsgid(gid);
-            done
-        }
-        _ => act(),
-    }
-}
-
-/// What is tried when a log file is in trouble.
-const STDOUT: &str = "open the log file stdout";
-const STDERR: &str = "open the log file stderr";
-
-/// The runner's own output and error, for copies of what bash writes.
-fn open_consoles(launch: &Launch<'_>) -> Result<[Console; 2], Trouble> {
-    let doing = "open the console";
-    // SAFETY: both are open: the runner was started with them, or with `/dev/null` in their place.
-    let (stdout, stderr) = unsafe { (BorrowedFd::borrow_raw(1), BorrowedFd::borrow_raw(2)) };
-    Ok([
-        Console::open(stdout, launch.proc, c"self/fd/1").map_err(trouble(doing))?,
-        Console::open(stderr, launch.proc, c"self/fd/2").map_err(trouble(doing))?,
-    ])
-}
-
-/// Makes the pipes, the copier, and returns it with the ends that are bash's.
-///
-/// The pipes belong to whom bash runs as, so that it can open `/dev/stdout`.
-fn make_relay(
-    launch: &Launch<'_>,
-    run_directory: OwnedFd,
-    limits: Option<logs::Limits>,
-    consoles: Option<[Console; 2]>,
-) -> Result<(Relay, (OwnedFd, OwnedFd)), Trouble> {
-    let doing = "make the pipes for the logs";
-    let directory = Directory::new(run_directory, launch.sandbox, launch.name, launch.run)
-        .map_err(trouble(doing))?;
-    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(trouble(doing));
-    let [stdout_console, stderr_console] = match consoles {
-        Some([stdout, stderr]) => [Some(stdout), Some(stderr)],
-        None => [None, None],
-    };
-    let (stdout_read, stdout) = pipe()?;
-    let (stderr_read, stderr) = pipe()?;
-    let channels = [
-        Channel::new(&directory, logs::Output::Stdout, stdout_read, limits, stdout_console)
-            .map_err(trouble(STDOUT))?,
-        Channel::new(&directory, logs::Output::Stderr, stderr_read, limits, stderr_console)
-            .map_err(trouble(STDERR))?,
-    ];
-    Ok((Relay::new(directory, channels), (stdout, stderr)))
-}
-
-/// Makes `.logs/PROCESS/RUN` in the sandbox; the last one belongs to the task's user.
-///
-/// The sandbox is the user's: a link at any of the three names is an error, and only a directory that
-/// was made here changes its owner.
-fn make_log_directory(launch: &Launch<'_>) -> Result<OwnedFd, Trouble> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let open = |parent: BorrowedFd<'_>, name: &CStr, doing| -> Result<(OwnedFd, bool), Trouble> {
-        let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(errno) => return Err(Trouble { doing, errno }),
-        };
-        let fd = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(trouble(doing))?;
-        Ok((fd, made))
-    };
-    let (logs, _) = open(launch.sandbox, c".logs", "make the directory .logs in the sandbox")?;
-    let doing = "make the log directory of the process";
-    let (process, _) = open(logs.as_fd(), launch.name, doing)?;
-    let doing = "make the log directory of the run";
-    let (run, made) = open(process.as_fd(), launch.run, doing)?;
-    if let Some(identity) = launch.identity
-        && made
-    {
-        // The name could have been exchanged between making and opening. Something that is not
-        // ours or not fresh is left alone; the user then sees what he did.
-        let stat = rustix::fs::fstat(&run).map_err(trouble(doing))?;
-        if stat.st_uid == rustix::process::geteuid().as_raw() && stat.st_nlink <= 2 {
-            nix::unistd::fchown(&run, Some(identity.uid), Some(identity.gid))
-                .map_err(trouble_nix("give the log directory of the run to the user"))?;
-        }
-    }
-    Ok(run)
-}
-
-fn become_user(launch: &Launch<'_>) -> Result<(), Trouble> {
-    let Some(identity) = launch.identity else { return Ok(()) };
-    nix::unistd::setgroups(&identity.groups).map_err(trouble_nix("set the user's groups"))?;
-    nix::unistd::setgid(identity.gid).map_err(trouble_nix("set the user's group"))?;
-    nix::unistd::setuid(identity.uid).map_err(trouble_nix("become the user"))?;
-    Ok(())
 }
 
 /// Bytes of stack for the child between clone and exec.
@@ -777,6 +526,18 @@ fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::proces
         let limit = rustix::process::Rlimit { current: Some(soft), maximum: Some(hard) };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     }
+    default_signals();
+    let environment = &launch.environment;
+    let environment =
+        if prepared.has_profile { &environment.with_profile } else { &environment.without_profile };
+    let program = launch.program;
+    // SAFETY: both arrays end with a null pointer and point into strings that `launch` keeps alive.
+    unsafe { libc::execve(program.path.as_ptr(), program.argv.as_ptr(), environment.as_ptr()) };
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+/// Every signal does what it does by default, and none is blocked.
+fn default_signals() {
     // The kernel's form of SIG_DFL. By system call, because the C library refuses the two signals
     // that it keeps for itself, and some parents leave those ignored.
     let default = [0u64; 4];
@@ -792,19 +553,12 @@ fn execute(launch: &Launch<'_>, prepared: &Prepared, coordinator: rustix::proces
             )
         };
     }
-    let environment = &launch.environment;
-    let environment =
-        if prepared.has_profile { &environment.with_profile } else { &environment.without_profile };
-    let program = launch.program;
     // SAFETY: an empty mask; nothing else is touched.
     unsafe {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
     }
-    // SAFETY: both arrays end with a null pointer and point into strings that `launch` keeps alive.
-    unsafe { libc::execve(program.path.as_ptr(), program.argv.as_ptr(), environment.as_ptr()) };
-    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
 
 /// The heap of this process, for giving it back: from the first address of the heap at the start of
@@ -974,36 +728,6 @@ fn start_ticks(proc: BorrowedFd<'_>, pid: i32) -> Option<i64> {
     Some(parse_stat(&text[..n])?.ticks)
 }
 
-/// Why a run failed before it ran, in words, built without allocation.
-struct Reason {
-    text: [u8; 256],
-    length: usize,
-}
-
-impl Reason {
-    fn new(trouble: Trouble, program: &Program) -> Reason {
-        let mut reason = Reason { text: [0; 256], length: 0 };
-        let path: &[u8] = if trouble.doing == EXECUTE { program.path.as_bytes() } else { b"" };
-        for part in [
-            b"failed to ",
-            trouble.doing.as_bytes(),
-            path,
-            b": ",
-            describe(trouble.errno).as_bytes(),
-        ] {
-            let room = reason.text.len() - reason.length;
-            let part = &part[..part.len().min(room)];
-            reason.text[reason.length..reason.length + part.len()].copy_from_slice(part);
-            reason.length += part.len();
-        }
-        reason
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..self.length]
-    }
-}
-
 /// Writes the coordinator's records. Holds no reference to the heap.
 struct Recorder {
     stream: RawFd,
@@ -1153,266 +877,5 @@ fn cut(stream: BorrowedFd<'_>, bytes: usize) {
     }
 }
 
-/// One framed record in the Thrift binary protocol, built without allocation. A test holds it against
-/// the general codec.
-struct RecordBuffer {
-    bytes: [u8; RECORD_ROOM],
-    length: usize,
-}
-
-impl RecordBuffer {
-    /// Members of `RunnerCkpt`.
-    const PROCESS_STATUS: i16 = 2;
-    const LOG_STATUS: i16 = 100;
-
-    fn new(member: i16) -> RecordBuffer {
-        let mut buffer = RecordBuffer { bytes: [0; RECORD_ROOM], length: 4 };
-        // A struct.
-        buffer.field(12, member);
-        buffer
-    }
-
-    fn raw(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
-            room.copy_from_slice(bytes);
-            self.length += bytes.len();
-        }
-    }
-
-    fn field(&mut self, ttype: u8, id: i16) {
-        let [high, low] = id.to_be_bytes();
-        self.raw(&[ttype, high, low]);
-    }
-
-    fn i32(&mut self, id: i16, value: i32) {
-        self.field(8, id);
-        self.raw(&value.to_be_bytes());
-    }
-
-    fn i64(&mut self, id: i16, value: i64) {
-        self.field(10, id);
-        self.raw(&value.to_be_bytes());
-    }
-
-    fn double(&mut self, id: i16, value: f64) {
-        self.field(4, id);
-        self.raw(&value.to_be_bytes());
-    }
-
-    fn string(&mut self, id: i16, value: &[u8]) {
-        self.field(11, id);
-        self.raw(&(value.len() as i32).to_be_bytes());
-        self.raw(value);
-    }
-
-    fn finish(&mut self) -> &[u8] {
-        self.raw(&[0, 0]);
-        let length = (self.length - 4) as u32;
-        self.bytes[..4].copy_from_slice(&length.to_be_bytes());
-        &self.bytes[..self.length]
-    }
-}
-
-/// Why bytes are in no log file.
-fn describe_log(errno: Errno) -> &'static str {
-    match errno {
-        Errno::NOENT => "the log directory was removed",
-        other => describe(other),
-    }
-}
-
-/// Why bytes did not reach the console.
-fn describe_console(errno: Errno) -> &'static str {
-    match errno {
-        Errno::AGAIN => "nobody reads it",
-        Errno::PIPE | Errno::IO => "its reader is gone",
-        other => describe(other),
-    }
-}
-
-/// The usual words for an error number, without the C library's tables, which may allocate.
-fn describe(errno: Errno) -> &'static str {
-    match errno {
-        Errno::ACCESS => "permission denied",
-        Errno::PERM => {
-            "operation not permitted (a special file, or a file with a second name, is in the way)"
-        }
-        Errno::NOENT => "no such file or directory",
-        Errno::NOTDIR => "a link, or something that is no directory, is in the way",
-        Errno::LOOP => "a symbolic link is in the way",
-        Errno::NXIO => "a pipe or socket is in the way",
-        Errno::ISDIR => "a directory is in the way",
-        Errno::TOOBIG => "argument list too long (one argument may have 128 KiB)",
-        Errno::NOEXEC => "exec format error",
-        Errno::NOSPC => "no space left on device",
-        Errno::DQUOT => "disk quota exceeded",
-        Errno::ROFS => "read-only file system",
-        Errno::MFILE => "too many open files",
-        Errno::NFILE => "too many open files in the system",
-        Errno::NOMEM => "cannot allocate memory",
-        Errno::AGAIN => "resource temporarily unavailable (a process limit?)",
-        Errno::NAMETOOLONG => "file name too long",
-        Errno::IO => "input/output error",
-        Errno::FBIG => "file too large (a limit of the size of files?)",
-        _ => "system error",
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use aurora_api::thermos::{LogStatus, ProcessState, ProcessStatus, RunnerCkpt};
-    use thrift_wire::Double;
-
-    #[test]
-    fn hand_made_records_are_what_the_codec_writes() {
-        let name = "x".repeat(MAX_NAME);
-        for name in ["a", "ünï", &name] {
-            let mut record = RecordBuffer::new(RecordBuffer::PROCESS_STATUS);
-            record.i64(1, 7);
-            record.string(3, name.as_bytes());
-            record.i32(5, 2);
-            record.double(6, 1_795_173_792.897_026);
-            record.i32(7, 18330);
-            record.double(8, 1.5);
-            record.i32(9, -15);
-            record.i64(101, 123_456);
-            record.string(102, b"failed to x");
-            let mut expected = Vec::new();
-            crate::stream::frame(
-                &RunnerCkpt::ProcessStatus(ProcessStatus {
-                    seq: Some(7),
-                    process: Some(name.to_owned()),
-                    state: Some(ProcessState::RUNNING),
-                    start_time: Some(Double(1_795_173_792.897_026)),
-                    pid: Some(18330),
-                    stop_time: Some(Double(1.5)),
-                    return_code: Some(-15),
-                    start_ticks: Some(123_456),
-                    reason: Some("failed to x".to_owned()),
-                    ..ProcessStatus::default()
-                }),
-                &mut expected,
-            );
-            assert_eq!(record.finish(), expected);
-        }
-    }
-
-    #[test]
-    fn hand_made_reports_are_what_the_codec_writes() {
-        let stream = tempfile::tempfile().unwrap();
-        let (sandbox, null) =
-            (std::fs::File::open("/").unwrap(), std::fs::File::open("/").unwrap());
-        let program = Program::new("/bin/bash", &[]).unwrap();
-        let environment = Environment::new([], "");
-        let mut recorder = Recorder::new(
-            &Launch {
-                slot: 0,
-                name: c"p",
-                run: c"12",
-                seq: 1,
-                stream: stream.as_fd(),
-                notes: null.as_fd(),
-                sandbox: sandbox.as_fd(),
-                proc: null.as_fd(),
-                null: null.as_fd(),
-                way: Way::Discard,
-                identity: None,
-                late_identity: false,
-                chroot: false,
-                program: &program,
-                environment: &environment,
-                open_files: None,
-                heap: Heap::default(),
-            },
-            None,
-        );
-        recorder.log(Report {
-            output: logs::Output::Stderr,
-            received: 1 << 40,
-            dropped: (7, Some(Errno::NOSPC)),
-            console_dropped: Some((3, Some(Errno::AGAIN))),
-        });
-        recorder.log(Report {
-            output: logs::Output::Stdout,
-            received: 5,
-            dropped: (0, None),
-            console_dropped: None,
-        });
-        let mut reader = crate::stream::Reader::new();
-        let mut next = || match reader.next(&stream).unwrap() {
-            crate::stream::Next::Record(RunnerCkpt::LogStatus(mut status)) => {
-                assert!(status.time.take().is_some_and(|time| time.0 > 1.7e9));
-                status
-            }
-            other => panic!("{other:?}"),
-        };
-        let text = |text: &str| Some(text.to_owned());
-        let expected = LogStatus {
-            process: text("p"),
-            run: Some(12),
-            output: text("stderr"),
-            received: Some(1 << 40),
-            dropped: Some(7),
-            reason: text("no space left on device"),
-            console_dropped: Some(3),
-            console_reason: text("nobody reads it"),
-            ..LogStatus::default()
-        };
-        assert_eq!(next(), expected);
-        let expected = LogStatus {
-            process: text("p"),
-            run: Some(12),
-            output: text("stdout"),
-            received: Some(5),
-            dropped: Some(0),
-            ..LogStatus::default()
-        };
-        assert_eq!(next(), expected);
-    }
-
-    #[test]
-    fn pages_can_be_given_back_and_used_again() {
-        let mut pages = Pages::map(3 * 4096).unwrap();
-        assert!(pages.iter().all(|byte| *byte == 0));
-        pages[5000] = 7;
-        pages.release();
-        assert_eq!(pages[5000], 0);
-        pages[12287] = 1;
-        assert_eq!(pages.len(), 12288);
-    }
-
-    #[test]
-    fn the_longest_record_fits() {
-        let mut record = RecordBuffer::new(RecordBuffer::PROCESS_STATUS);
-        record.i64(1, i64::MAX);
-        record.string(3, &[b'x'; MAX_NAME]);
-        record.i32(5, 5);
-        record.double(8, 0.0);
-        record.i32(9, 126);
-        record.string(102, &[b'r'; 256]);
-        assert!(record.finish().len() < RECORD_ROOM);
-    }
-
-    #[test]
-    fn reasons() {
-        let program = Program::new("/bin/bash", &["/bin/bash"]).unwrap();
-        let reason = Reason::new(Trouble { doing: EXECUTE, errno: Errno::NOENT }, &program);
-        assert_eq!(reason.text(), b"failed to execute /bin/bash: no such file or directory");
-        let long = Program::new(&"p".repeat(1000), &[]).unwrap();
-        assert_eq!(
-            Reason::new(Trouble { doing: EXECUTE, errno: Errno::IO }, &long).text().len(),
-            256
-        );
-    }
-
-    #[test]
-    fn notes() {
-        for note in [
-            Note { slot: 0, ended: false, leftovers: false },
-            Note { slot: u32::MAX, ended: true, leftovers: true },
-        ] {
-            assert_eq!(Note::decode(&note.encode()), note);
-        }
-    }
-}
+mod tests;

@@ -78,6 +78,8 @@ pub struct Request {
     pub grace: Option<i64>,
     /// For processes without a logger.
     pub logger: Logger,
+    /// Rotated logs of all processes are compressed.
+    pub compress: bool,
     /// See [`Settings::supervisor`].
     pub supervisor: Option<std::sync::Arc<std::os::fd::OwnedFd>>,
 }
@@ -173,6 +175,7 @@ pub fn prepare(request: Request) -> Result<Settings, Failure> {
         run_limit: request.run_limit,
         grace: request.grace,
         logger: request.logger,
+        compress: request.compress,
         supervisor: request.supervisor,
     })
 }

@@ -10,9 +10,11 @@
 //!                         +----> Patience ------------>
 //! ```
 //!
-//! * [`rotation`], [`account`], [`patience`] and [`pace`] decide, without IO.
+//! * [`rotation`], [`account`], [`patience`], [`pace`] and [`backlog`] decide, without IO.
 //! * `files` names, opens and moves files, relative to directories and never through links; `relay`
 //!   is the loop. Both run in the coordinator, with the rights of the task's user and without heap.
+//! * [`gzip`] makes and reads compressed files. They are made by short-lived children of the
+//!   coordinator, one at a time.
 //! * [`follow`] reads a log while it is written and rotated.
 //!
 //! What the original does: files may overshoot their limit by a chunk of 64 KiB, a full disk ends its
@@ -26,8 +28,10 @@ use aurora_schema::task::{Logger, LoggerDestination, LoggerMode};
 use crate::stream::{Next, Reader, Source};
 
 pub mod account;
+pub mod backlog;
 pub(crate) mod files;
 pub mod follow;
+pub mod gzip;
 pub mod pace;
 pub mod patience;
 pub(crate) mod relay;
@@ -90,6 +94,8 @@ pub struct Limits {
     pub size: u64,
     /// Rotated files that are kept; at least 1.
     pub backups: u32,
+    /// Rotated files are compressed.
+    pub compress: bool,
 }
 
 /// How output reaches where it goes.
@@ -135,8 +141,20 @@ impl Way {
         let limits = Limits {
             size: least_1("log_size", size)?,
             backups: u32::try_from(least_1("backups", backups)?).unwrap_or(u32::MAX),
+            compress: false,
         };
         Ok(Way::Copy { console, limits: Some(limits) })
+    }
+
+    /// The same way, on which rotated files are compressed if that is wanted. A logger cannot say so:
+    /// its fields are those of the original.
+    pub fn compressing(self, compress: bool) -> Way {
+        match self {
+            Way::Copy { console, limits } => {
+                Way::Copy { console, limits: limits.map(|limits| Limits { compress, ..limits }) }
+            }
+            other => other,
+        }
     }
 }
 
@@ -150,8 +168,8 @@ mod tests {
         use LoggerDestination::{Both, Console, File, None as Nowhere};
         use LoggerMode::{Rotate, Standard};
         let policy = RotatePolicy { log_size: 4000, backups: 3 };
-        let limits = Some(Limits { size: 4000, backups: 3 });
-        let default = Some(Limits { size: 100 << 20, backups: 5 });
+        let limits = Some(Limits { size: 4000, backups: 3, compress: false });
+        let default = Some(Limits { size: 100 << 20, backups: 5, compress: false });
         for (destination, mode, rotate, way) in [
             (File, Standard, None, Way::File),
             (File, Standard, Some(policy), Way::File),
@@ -163,6 +181,19 @@ mod tests {
             (Nowhere, Rotate, None, Way::Discard),
         ] {
             assert_eq!(Way::of(&Logger { destination, mode, rotate }), Ok(way));
+        }
+    }
+
+    #[test]
+    fn what_is_rotated_can_be_compressed() {
+        let limits = Limits { size: 1, backups: 1, compress: false };
+        let copy = |limits| Way::Copy { console: true, limits };
+        assert_eq!(
+            copy(Some(limits)).compressing(true),
+            copy(Some(Limits { compress: true, ..limits }))
+        );
+        for way in [copy(None), Way::File, Way::Console, Way::Discard] {
+            assert_eq!(way.compressing(true), way);
         }
     }
 

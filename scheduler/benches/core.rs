@@ -4,6 +4,7 @@
 //! cargo bench -p aurora-scheduler --bench core                # everything, some minutes
 //! cargo bench -p aurora-scheduler --bench core -- --quick     # small and rough
 //! cargo bench -p aurora-scheduler --bench core -- fill veto   # only what is named
+//! cargo bench -p aurora-scheduler --bench core -- fill 1000   # with so many hosts
 //! ```
 //!
 //! Fixtures are those of the original: hosts of 8 CPUs, 16 GB of memory, 256 GB of disk and 1,024
@@ -26,7 +27,7 @@ use std::time::Duration;
 use aurora_api::api;
 use aurora_scheduler::core::config::Config;
 use aurora_scheduler::core::convert::Pool;
-use aurora_scheduler::core::engine::{Core, Effects, Event, StatusUpdate};
+use aurora_scheduler::core::engine::{Core, Effect, Effects, Event, StatusUpdate};
 use aurora_scheduler::core::jobs::Request;
 use aurora_scheduler::core::name::{Agent, JobKey, TaskId};
 use aurora_scheduler::core::offers::{Offer, Supply};
@@ -46,13 +47,20 @@ type Scenario = fn(&Sizes);
 
 /// How large everything is.
 struct Sizes {
-    hosts: &'static [usize],
+    hosts: Vec<usize>,
     stored: usize,
     seconds: f64,
 }
 
-const FULL: Sizes = Sizes { hosts: &[1_000, 10_000, 200_000], stored: 1_000_000, seconds: 2.0 };
-const QUICK: Sizes = Sizes { hosts: &[1_000, 10_000], stored: 100_000, seconds: 0.2 };
+impl Sizes {
+    fn full() -> Sizes {
+        Sizes { hosts: vec![1_000, 10_000, 200_000], stored: 1_000_000, seconds: 2.0 }
+    }
+
+    fn quick() -> Sizes {
+        Sizes { hosts: vec![1_000, 10_000], stored: 100_000, seconds: 0.2 }
+    }
+}
 
 fn main() {
     let names: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
@@ -62,8 +70,13 @@ fn main() {
         return recover(file);
     }
     let quick = names.iter().any(|name| name == "--quick");
-    let sizes = if quick { QUICK } else { FULL };
-    let wanted: Vec<_> = names.iter().filter(|name| !name.starts_with('-')).collect();
+    let mut sizes = if quick { Sizes::quick() } else { Sizes::full() };
+    let hosts: Vec<usize> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    if !hosts.is_empty() {
+        sizes.hosts = hosts;
+    }
+    let named = |name: &&String| !name.starts_with('-') && name.parse::<usize>().is_err();
+    let wanted: Vec<_> = names.iter().filter(named).collect();
     let scenarios: [(&str, Scenario); 5] = [
         ("fill", fill),
         ("veto", veto),
@@ -98,7 +111,8 @@ impl Moment {
 fn settings() -> Settings {
     Settings {
         max_tasks_per_job: i32::MAX as usize,
-        max_rounds_per_second: 1e12,
+        // Not only very many: the clock may stand still.
+        max_rounds_per_second: f64::INFINITY,
         first_schedule_delay: 0,
         hold_offers_forever: true,
         reconcile_delay: i64::MAX / 4,
@@ -128,10 +142,11 @@ impl Bench {
     fn event(&mut self, event: Event) {
         let mut out = Effects::default();
         self.core.handle(self.now, event, &mut out);
-        let launches = out.held.iter().filter(|(_, effect)| {
-            matches!(effect, aurora_scheduler::core::engine::Effect::Launch { .. })
+        let launches = out.held.iter().map(|(_, effect)| match effect {
+            Effect::Launch { tasks, .. } => tasks.len(),
+            _ => 0,
         });
-        self.launches += launches.count();
+        self.launches += launches.sum::<usize>();
         black_box(out);
     }
 
@@ -227,48 +242,73 @@ fn rate(seconds: f64, mut step: impl FnMut()) -> f64 {
 
 // ----------------------------------------------------------------------------------------- Scenarios
 
-/// FillCluster: from 1 % of the hosts to 99 %, ten new tasks at a time.
+/// FillCluster: from 1 % of the hosts to 99 %, ten new tasks at a time. Small clusters are filled
+/// again and again.
 fn fill(sizes: &Sizes) {
     heading("FillCluster, placements");
-    for &hosts in sizes.hosts {
+    for &hosts in &sizes.hosts {
         for (name, one_job) in [("a job per ten tasks", false), ("one job", true)] {
-            let mut bench = Bench::new(settings());
-            bench.offer(0..hosts);
-            let full = hosts - hosts / 100;
-            if one_job {
-                // All of them wait; rounds place them five at a time.
-                bench.create(task("job", 6.0), full);
+            let (mut all, mut tenth) = (Filled::default(), Filled::default());
+            while all.time.as_secs_f64() < sizes.seconds / 2.0 {
+                fill_once(hosts, one_job, &mut all, &mut tenth);
             }
-            let mut number = 0;
-            let mut place_ten = |bench: &mut Bench| {
-                if !one_job {
-                    bench.create(task(&format!("job-{number}"), 6.0), 10);
-                    number += 1;
-                }
-                let before = bench.launches;
-                while bench.launches < before + 10 && bench.launches < full {
-                    bench.round();
-                }
-            };
-            while bench.launches < hosts / 100 {
-                place_ten(&mut bench);
-            }
-            let (start, first) = (Moment::now(), bench.launches);
-            let (mut last_tenth, tenth) = (None, hosts - hosts / 10);
-            while bench.launches + 10 <= full {
-                place_ten(&mut bench);
-                if last_tenth.is_none() && bench.launches >= tenth {
-                    last_tenth = Some((Moment::now(), bench.launches));
-                }
-            }
-            let placed = (bench.launches - first) as f64;
-            let rate = placed / start.elapsed().as_secs_f64();
-            row(&format!("{hosts} hosts, {name}"), rate, Some(876.0));
-            if let Some((since, from)) = last_tenth {
-                let rate = (bench.launches - from) as f64 / since.elapsed().as_secs_f64();
-                row("  the last tenth", rate, None);
-            }
+            row(&format!("{hosts} hosts, {name}"), all.rate(), Some(876.0));
+            row("  the last tenth", tenth.rate(), None);
         }
+    }
+}
+
+/// How many placements took how long.
+#[derive(Default)]
+struct Filled {
+    placed: usize,
+    time: Duration,
+}
+
+impl Filled {
+    fn add(&mut self, placed: usize, since: Moment) {
+        self.placed += placed;
+        self.time += since.elapsed();
+    }
+
+    fn rate(&self) -> f64 {
+        self.placed as f64 / self.time.as_secs_f64()
+    }
+}
+
+fn fill_once(hosts: usize, one_job: bool, all: &mut Filled, last_tenth: &mut Filled) {
+    let mut bench = Bench::new(settings());
+    bench.offer(0..hosts);
+    let full = hosts - hosts / 100;
+    if one_job {
+        // All of them wait; rounds place them five at a time.
+        bench.create(task("job", 6.0), full);
+    }
+    let mut number = 0;
+    let mut place_ten = |bench: &mut Bench| {
+        if !one_job {
+            bench.create(task(&format!("job-{number}"), 6.0), 10);
+            number += 1;
+        }
+        let before = bench.launches;
+        while bench.launches < before + 10 && bench.launches < full {
+            bench.round();
+        }
+    };
+    while bench.launches < hosts / 100 {
+        place_ten(&mut bench);
+    }
+    let (start, first) = (Moment::now(), bench.launches);
+    let (mut since, tenth) = (None, hosts - hosts / 10);
+    while bench.launches + 10 <= full {
+        place_ten(&mut bench);
+        if since.is_none() && bench.launches >= tenth {
+            since = Some((Moment::now(), bench.launches));
+        }
+    }
+    all.add(bench.launches - first, start);
+    if let Some((since, from)) = since {
+        last_tenth.add(bench.launches - from, since);
     }
 }
 
@@ -323,7 +363,7 @@ fn veto(sizes: &Sizes) {
             state.apply(&Op::SaveTasks(tasks));
             let mut bench = Bench::of(state, pool, settings());
             bench.offer(0..hosts);
-            let mut number = 0;
+            let mut number = 0_u64;
             let rate = rate(sizes.seconds, || {
                 if fresh {
                     // A task of a configuration that was never seen before, and killed after.
@@ -336,6 +376,8 @@ fn veto(sizes: &Sizes) {
                 }
             });
             assert_eq!(bench.launches, 0);
+            // Each of them had its round, or this measures something else.
+            assert!(bench.core.ledger().stats.schedule_attempts_fired >= number);
             let kind = if fresh { "a new job each time" } else { "one group" };
             row(&format!("{name}, {kind}"), rate, (!fresh).then_some(*original));
         }

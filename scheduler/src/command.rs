@@ -22,6 +22,7 @@ use crate::api::Api;
 use crate::counters::Counters;
 use crate::driver::Mesos;
 use crate::flags::{self, FlagError, Flags, Value};
+use crate::http::graph::History;
 use crate::http::{self, Quit, Site};
 use crate::local;
 use crate::options::Options;
@@ -120,7 +121,9 @@ fn serve(
         handle,
         counters: counters.clone(),
     };
-    let site = Arc::new(Site::new(api, flags.iter().collect(), options.cors, quit.clone()));
+    let mut site = Site::new(api, flags.iter().collect(), options.cors, quit.clone());
+    site.history = History::new(options.sampling_interval, options.sampling_period);
+    let site = Arc::new(site);
     let (closed, close) = watch::channel(false);
     runtime.spawn(http::serve(listener, site, close));
     let url = format!("http://{address}");

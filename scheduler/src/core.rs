@@ -8,7 +8,7 @@
 //! | [`machine`], [`manager`] | the state machine of a task as a table; changes of tasks |
 //! | [`query`] | which tasks are meant |
 //! | [`jobs`] | what users ask of jobs |
-//! | [`offers`], [`filter`], [`groups`], [`assigner`] | from waiting tasks and offers to launches |
+//! | [`offers`], [`opened`], [`filter`], [`groups`], [`assigner`] | from waiting tasks and offers to launches |
 //! | [`spread`], [`reservations`], [`resources`] | what the filter and the assigner look at |
 //! | [`watch`], [`reschedule`], [`timers`] | what happens later |
 //! | [`reconcile`] | asking Mesos what it knows |
@@ -27,6 +27,7 @@ pub mod manager;
 pub mod name;
 pub mod offers;
 pub mod op;
+pub mod opened;
 pub mod query;
 pub mod reconcile;
 pub mod reschedule;

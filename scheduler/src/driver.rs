@@ -21,7 +21,7 @@ use crate::core::settings::Tiers;
 use crate::core::task::{Attributes, Task};
 use crate::counters::Counters;
 use crate::shell::{Driver, Happened};
-use crate::taskinfo::{self, Tier};
+use crate::taskinfo::{self, Rest, Tier};
 
 /// A scheduler's connection to Mesos.
 #[derive(Debug)]
@@ -39,6 +39,25 @@ pub struct Mesos {
     told: Vec<Event>,
 }
 
+/// Counters of events start with this; the rest is the event's name in Mesos.
+const EVENT: &str = "mesos_scheduler_event_";
+
+/// The events that are counted. Heartbeats are for the session alone.
+const EVENTS: [&str; 9] = [
+    "SUBSCRIBED",
+    "OFFERS",
+    "RESCIND",
+    "UPDATE",
+    "MESSAGE",
+    "FAILURE",
+    "INVERSE_OFFERS",
+    "RESCIND_INVERSE_OFFER",
+    "UPDATE_OPERATION_STATUS",
+];
+
+/// Counter of subscriptions that were begun.
+const ATTEMPTS: &str = "mesos_scheduler_subscription_attempts";
+
 /// The number of the caller of requests that this driver makes: nobody's.
 const NOBODY: u64 = 0;
 
@@ -53,6 +72,11 @@ impl Mesos {
         counters: Arc<Counters>,
     ) -> Result<Mesos, String> {
         let masters = masters.watch().map_err(|error| error.to_string())?;
+        // Operators watch them from the start.
+        for name in EVENTS {
+            counters.add(format!("{EVENT}{name}"), 0);
+        }
+        counters.add(ATTEMPTS.to_owned(), 0);
         Ok(Mesos {
             client: Client::start(masters, framework, options),
             tasks,
@@ -67,9 +91,13 @@ impl Mesos {
 
     fn on_event(&mut self, event: mesos_scheduler::Event) -> Happened {
         use mesos_scheduler::Event as E;
+        if let Some(name) = event_name(&event) {
+            self.counters.add(format!("{EVENT}{name}"), 1);
+        }
         Happened::Events(match event {
             E::Subscribing { master } => {
                 info!("subscribing with the master at {master}");
+                self.count(ATTEMPTS);
                 Vec::new()
             }
             E::Subscribed { framework_id, again, .. } => {
@@ -168,26 +196,37 @@ impl Mesos {
         events
     }
 
-    fn launch(&mut self, offer: &Text, task: &Arc<Task>, refuse: Millis) {
+    /// Launches tasks with one call. Those that cannot be are told of; the others are launched.
+    fn launch(&mut self, offer: &Text, tasks: &[Arc<Task>], refuse: Millis) {
+        let failed = |task: &Arc<Task>, offer_gone| Event::LaunchFailed {
+            task: task.id.clone(),
+            offer_gone,
+        };
         let Some(offer) = self.offers.remove(offer) else {
-            self.told.push(Event::LaunchFailed { task: task.id.clone(), offer_gone: true });
+            self.told.extend(tasks.iter().map(|task| failed(task, true)));
             return;
         };
-        let assigned = AssignedTask::from(&**task);
-        let tier = Tier {
-            name: task.config.tier.as_deref().unwrap_or(&self.tiers.default),
-            revocable: self.tiers.get(task.config.tier.as_ref()).revocable,
-        };
-        match taskinfo::task_info(&self.tasks, tier, &assigned, &offer) {
-            Ok(info) => {
-                let operations = vec![call::launch(vec![info])];
-                self.send(call::accept(&[&offer.id.value], operations, seconds(refuse)));
+        let mut rest = Rest::of(&offer);
+        let mut infos = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let assigned = AssignedTask::from(&**task);
+            let tier = Tier {
+                name: task.config.tier.as_deref().unwrap_or(&self.tiers.default),
+                revocable: self.tiers.get(task.config.tier.as_ref()).revocable,
+            };
+            match rest.task_info(&self.tasks, tier, &assigned) {
+                Ok(info) => infos.push(info),
+                Err(problem) => {
+                    error!("failed to launch {}: {problem}", task.id);
+                    self.told.push(failed(task, false));
+                }
             }
-            Err(problem) => {
-                error!("failed to launch {}: {problem}", task.id);
-                self.told.push(Event::LaunchFailed { task: task.id.clone(), offer_gone: false });
-                self.send(call::decline(&[&offer.id.value], seconds(refuse)));
-            }
+        }
+        let id = &offer.id.value;
+        if infos.is_empty() {
+            self.send(call::decline(&[id], seconds(refuse)));
+        } else {
+            self.send(call::accept(&[id], vec![call::launch(infos)], seconds(refuse)));
         }
     }
 
@@ -213,7 +252,7 @@ impl Driver for Mesos {
 
     fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::Launch { offer, task, refuse } => self.launch(&offer, &task, refuse),
+            Effect::Launch { offer, tasks, refuse } => self.launch(&offer, &tasks, refuse),
             Effect::Decline { offers, refuse } => {
                 for offer in &offers {
                     self.offers.remove(offer);
@@ -237,6 +276,27 @@ impl Driver for Mesos {
     }
 }
 
+/// What Mesos calls an event; `None` for what only the session tells.
+fn event_name(event: &mesos_scheduler::Event) -> Option<&'static str> {
+    use mesos_scheduler::Event as E;
+    Some(match event {
+        E::Subscribed { .. } => "SUBSCRIBED",
+        E::Offers(_) => "OFFERS",
+        E::Rescind { .. } => "RESCIND",
+        E::Update { .. } => "UPDATE",
+        E::Message { .. } => "MESSAGE",
+        E::Failure { .. } => "FAILURE",
+        E::InverseOffers(_) => "INVERSE_OFFERS",
+        E::RescindInverseOffer { .. } => "RESCIND_INVERSE_OFFER",
+        E::UpdateOperation(_) => "UPDATE_OPERATION_STATUS",
+        E::Subscribing { .. }
+        | E::Disconnected { .. }
+        | E::Refused { .. }
+        | E::Trouble(_)
+        | E::GaveUp(_) => return None,
+    })
+}
+
 /// Whole seconds, as the original has it.
 fn seconds(time: Millis) -> Duration {
     Duration::from_secs(u64::try_from(time / 1000).unwrap_or(0))
@@ -247,6 +307,9 @@ fn gave_up(reason: &GiveUp) -> String {
         GiveUp::Removed(text) => format!(
             "{text}. Mesos has forgotten this framework and killed its tasks; to begin anew, start \
              with an empty -native_log_file_path"
+        ),
+        GiveUp::Unauthorized(_) => format!(
+            "{reason} Check the principal and the secret in -framework_authentication_file"
         ),
         reason => reason.to_string(),
     }

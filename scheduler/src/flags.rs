@@ -113,8 +113,8 @@ pub const FLAGS: &[Flag] = &[
     flag("async_worker_threads", Kind::Int(1), Some("8"), "calls that are handled at the same time"),
     later("async_task_stat_update_interval", Kind::Time { zero: true }, Some("1hrs"), "how often used resources are counted"),
     later("async_slot_stat_update_interval", Kind::Time { zero: true }, Some("1mins"), "how often free places are counted"),
-    later("stat_sampling_interval", Kind::Time { zero: true }, Some("1secs"), "how often statistics are noted"),
-    later("stat_retention_period", Kind::Time { zero: true }, Some("1hrs"), "how long statistics are kept"),
+    flag("stat_sampling_interval", Kind::Time { zero: false }, Some("1secs"), "how often statistics are noted"),
+    flag("stat_retention_period", Kind::Time { zero: true }, Some("1hrs"), "how long statistics are kept"),
     // ---------------------------------------------------------- Scheduling, offers, preemption
     flag("max_schedule_attempts_per_sec", Kind::Rate, Some("40.0"), "rounds of scheduling per second"),
     flag("scheduling_max_batch_size", Kind::Int(1), Some("3"), "rounds in one transaction"),
@@ -556,5 +556,17 @@ mod tests {
     fn usage_names_every_flag() {
         let text = usage();
         assert!(FLAGS.iter().all(|flag| text.contains(&format!("-{}=", flag.name))));
+    }
+
+    #[test]
+    fn flags_without_effect_are_marked() {
+        let text = usage();
+        for flag in FLAGS {
+            let mark = if flag.later { " *" } else { "  " };
+            assert!(text.contains(&format!("\n{mark}-{}=", flag.name)), "{}", flag.name);
+        }
+        let flags = parse(&["-zk_in_proc=true", "-http_port=1", "-backup_dir=/b"]).unwrap();
+        let named: Vec<_> = flags.without_effect().collect();
+        assert_eq!(named, ["zk_in_proc", "backup_dir"]);
     }
 }

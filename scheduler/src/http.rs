@@ -4,6 +4,10 @@
 //! |---|---|
 //! | [`thrift`] | `/api`, `/apibeta`: calls of clients |
 //! | [`pages`] | `/vars`, `/health`, `/offers` … |
+//! | [`graph`] | `/graphdata`: variables over time |
+//! | [`utilization`] | what tasks use |
+//! | [`mname`] | the way to web servers of instances |
+//! | [`inside`] | what is inside of the process |
 //!
 //! Nobody has to prove who they are, so only loopback is open unless the operator opens more; a page
 //! of another web site cannot make a browser post to us; and what ends the process takes a post from
@@ -29,6 +33,7 @@ use hyper::body::Body as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -36,9 +41,14 @@ use tower_http::compression::CompressionLayer;
 use tracing::{debug, warn};
 
 use crate::api::Api;
+use graph::History;
 
+pub mod graph;
+pub mod inside;
+pub mod mname;
 pub mod pages;
 pub mod thrift;
+pub mod utilization;
 
 /// Longest body of a request, in bytes.
 pub const MAX_BODY: usize = 16 << 20;
@@ -74,6 +84,8 @@ pub struct Site {
     pub quit: watch::Sender<Option<Quit>>,
     /// Since when the process runs.
     pub begun: Instant,
+    /// What the variables were.
+    pub history: History,
     calls: Semaphore,
 }
 
@@ -86,7 +98,8 @@ impl Site {
         quit: watch::Sender<Option<Quit>>,
     ) -> Site {
         let calls = Semaphore::new(MAX_CALLS);
-        Site { api, flags, cors, quit, begun: Instant::now(), calls }
+        let (begun, history) = (Instant::now(), History::default());
+        Site { api, flags, cors, quit, begun, history, calls }
     }
 
     /// Who leads.
@@ -143,6 +156,17 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/maintenance", get(pages::maintenance))
         .route("/quotas", get(pages::quotas))
         .route("/cron", get(pages::cron))
+        .route("/utilization", get(utilization::totals))
+        .route("/utilization/{metric}", get(utilization::roles))
+        .route("/utilization/{metric}/{role}", get(utilization::jobs))
+        .route("/mname", any(mname::usage))
+        .route("/mname/{*path}", any(mname::redirect))
+        .route("/structdump", get(inside::struct_usage))
+        .route("/structdump/task/{id}", get(inside::struct_of_task))
+        .route("/structdump/cron/{role}/{environment}/{name}", get(inside::struct_of_cron))
+        .route("/services", get(inside::services))
+        .route("/threads", get(inside::threads))
+        .route("/graphdata", get(graph::data))
         .route("/quitquitquit", post(pages::quit))
         .route("/abortabortabort", post(pages::abort))
         .fallback(pages::not_found)
@@ -183,6 +207,7 @@ fn same_site(headers: &HeaderMap, allowed: Option<&str>) -> bool {
 /// Serves connections until the sender of `stop` says so or is gone; then the connections that are
 /// open get a moment to finish what was asked.
 pub async fn serve(listener: TcpListener, site: Arc<Site>, mut stop: watch::Receiver<bool>) {
+    let sampling = tokio::spawn(graph::sample(site.clone()));
     let router = router(site);
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -205,28 +230,38 @@ pub async fn serve(listener: TcpListener, site: Arc<Site>, mut stop: watch::Rece
                 continue;
             }
         };
-        let router = router.clone();
-        let mut stop = stop.clone();
+        let _ = stream.set_nodelay(true);
+        let served = serve_connection(stream, peer, router.clone(), stop.clone());
         tokio::spawn(async move {
             let _turn = turn;
-            let _ = stream.set_nodelay(true);
-            let service = router.layer(axum::Extension(ConnectInfo(peer)));
-            let mut builder = http1::Builder::new();
-            builder.timer(TokioTimer::new()).header_read_timeout(READ_TIMEOUT);
-            let connection =
-                builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-            let mut connection = std::pin::pin!(connection);
-            let result = tokio::select! {
-                result = connection.as_mut() => result,
-                () = told(&mut stop) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = result {
-                debug!("connection of {peer}: {error}");
-            }
+            served.await;
         });
+    }
+    sampling.abort();
+}
+
+/// Serves one connection until it is over, or it is time to stop.
+pub async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = router.layer(axum::Extension(ConnectInfo(peer)));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(READ_TIMEOUT);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        debug!("connection of {peer}: {error}");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::flags::{FlagError, Flags, Value};
 const AGENTS: u64 = 2;
 
 /// How often resources are offered.
-const OFFERS: Duration = Duration::from_millis(200);
+const OFFERS: Duration = Duration::from_millis(100);
 
 /// Ports of an agent; each has as many of its own.
 const PORTS: (u64, u64) = (31_000, 500);
@@ -56,7 +56,8 @@ pub fn prepare(flags: &mut Flags) -> Result<PathBuf, FlagError> {
         flags.set_default("thermos_executor_path", text(executor.display().to_string()));
     }
     // On one machine nobody has to wait for others.
-    flags.set_default("max_schedule_penalty", Value::Time(Duration::from_secs(2)));
+    flags.set_default("initial_schedule_penalty", Value::Time(OFFERS));
+    flags.set_default("max_schedule_penalty", Value::Time(Duration::from_secs(1)));
     flags.set_default("max_reschedule_task_delay_on_startup", Value::Time(Duration::ZERO));
     // What a launch leaves of an offer can be used at once.
     flags.set_default("offer_filter_duration", Value::Time(Duration::ZERO));

@@ -25,6 +25,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Site whose pages may use `/api`.
     pub cors: Option<String>,
+    /// How often variables are noted.
+    pub sampling_interval: Duration,
+    /// How long what was noted is kept.
+    pub sampling_period: Duration,
     /// Calls that are handled at the same time.
     pub workers: usize,
     /// What the core decides by.
@@ -84,6 +88,8 @@ impl Options {
             },
             listen,
             cors: flags.text("enable_cors_for").map(str::to_owned),
+            sampling_interval: flags.time("stat_sampling_interval"),
+            sampling_period: flags.time("stat_retention_period"),
             workers: flags.count("async_worker_threads"),
             settings: settings(flags, &executors)?,
             rules: Options::rules(flags)?,

@@ -353,7 +353,8 @@ async fn lead<D: Driver>(
     let published = door.published.clone();
     published.enter(Phase::PreparingStorage);
     let pool = SharedPool::default();
-    let opened = Log::open(plan.log.clone(), Store::new(pool.clone())).await;
+    let store = if plan.log.verify { Store::verifying } else { Store::new };
+    let opened = Log::open(plan.log.clone(), store(pool.clone())).await;
     let (log, recovered) = opened.map_err(Failure::Open)?;
     let path = plan.log.path.display();
     if recovered.created {

@@ -112,6 +112,45 @@ pub fn task_info(
     assigned: &AssignedTask,
     offer: &Offer,
 ) -> Result<TaskInfo, Error> {
+    Rest::of(offer).task_info(settings, tier, assigned)
+}
+
+/// What is left of an offer, for one task after the other.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    agent: AgentId,
+    resources: Vec<Resource>,
+}
+
+impl Rest {
+    /// All of an offer.
+    pub fn of(offer: &Offer) -> Rest {
+        Rest { agent: offer.agent_id.clone(), resources: offer.resources.clone() }
+    }
+
+    /// What Mesos is told to run with what is left, which is less after that. A task that cannot be
+    /// launched takes nothing.
+    pub fn task_info(
+        &mut self,
+        settings: &Settings,
+        tier: Tier<'_>,
+        assigned: &AssignedTask,
+    ) -> Result<TaskInfo, Error> {
+        let mut left = self.resources.clone();
+        let info = cut(settings, tier, assigned, &self.agent, &mut left)?;
+        self.resources = left;
+        Ok(info)
+    }
+}
+
+/// Cuts a task out of what an agent offers.
+fn cut(
+    settings: &Settings,
+    tier: Tier<'_>,
+    assigned: &AssignedTask,
+    agent: &AgentId,
+    offered: &mut [Resource],
+) -> Result<TaskInfo, Error> {
     let task = assigned.task.as_ref().ok_or(Error::Missing("configuration"))?;
     let task_id = assigned.task_id.as_deref().ok_or(Error::Missing("id"))?;
     let job = Job::of(task)?;
@@ -126,7 +165,7 @@ pub fn task_info(
     let overhead = executor.map(Executor::overhead).unwrap_or_default();
     let wanted = Wanted::of(task, assigned.assigned_ports.as_ref());
     let (resources, executor_resources) =
-        allocation::allocate(&wanted, &overhead, &offer.resources, |kind| {
+        allocation::allocate(&wanted, &overhead, offered, |kind| {
             tier.revocable && settings.is_revocable(kind)
         })
         .map_err(Error::Shortage)?;
@@ -134,7 +173,7 @@ pub fn task_info(
     let mut info = TaskInfo {
         name: format!("{}/{}/{}", job.role, job.environment, job.name),
         task_id: TaskId { value: task_id.to_owned() },
-        agent_id: AgentId { value: offer.agent_id.value.clone() },
+        agent_id: agent.clone(),
         resources,
         labels: Some(labels(task, tier)),
         discovery: settings.discovery.then(|| discovery(settings, &job, assigned)),

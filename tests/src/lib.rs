@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 pub mod masters;
 pub mod mesos;
+pub mod scheduler;
 pub mod strace;
 pub mod stream;
 
@@ -94,6 +95,18 @@ impl Binaries {
             )
         })
     }
+}
+
+/// A program of this workspace: in the directory that `THERMOS_BIN` names, or else of this test's own
+/// profile.
+pub fn program(name: &str, package: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let named = env::var_os("THERMOS_BIN").map(PathBuf::from);
+    let own = test.ancestors().nth(2).map(Path::to_owned);
+    let mut files = named.into_iter().chain(own).map(|dir| dir.join(name));
+    files
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| panic!("there is no {name}: build it with `cargo build -p {package}`"))
 }
 
 /// Calls `probe` until it gives something, and fails when that takes longer than `limit`.

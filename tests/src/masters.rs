@@ -1,11 +1,11 @@
 //! Masters and agents that a scheduler finds in its field: a real Mesos of several daemons, each of
 //! which can be killed and started again, and the one of `mini-agent` in this process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -55,43 +55,61 @@ impl Drop for Daemon {
     }
 }
 
-/// A real master and an agent. Dropping it kills both and everything that the agent has started.
+/// A real master and agents. Dropping it kills them and everything that the agents have started.
 /// Use it on the thread that made it: the daemons end with that.
 #[derive(Debug)]
 pub struct Real {
     master: Option<Daemon>,
-    agent: Option<Daemon>,
-    addresses: [SocketAddr; 2],
+    address: SocketAddr,
+    agents: Vec<Agent>,
     flags: BTreeMap<&'static str, String>,
     world: World,
 }
 
+#[derive(Debug)]
+struct Agent {
+    daemon: Option<Daemon>,
+    address: SocketAddr,
+}
+
 impl Real {
-    /// Both, up and with each other. `flags`: more for the master, such as
+    /// A master and one agent, up and with each other. `flags`: more for the master, such as
     /// `("AGENT_PING_TIMEOUT", "1secs")`.
     pub fn start(flags: &[(&'static str, &str)]) -> Real {
+        Real::with_agents(1, flags)
+    }
+
+    /// The same with as many agents as this, which have a host name each.
+    pub fn with_agents(count: usize, flags: &[(&'static str, &str)]) -> Real {
         need_root();
-        let address = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let agent = |_| Agent { daemon: None, address: loopback() };
         let mut real = Real {
             master: None,
-            agent: None,
-            addresses: [address(), address()],
+            address: loopback(),
+            agents: (0..count).map(agent).collect(),
             flags: flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
             world: World::new(),
         };
         real.start_master();
-        real.start_agent();
+        for number in 0..count {
+            real.start_agent(number);
+        }
         real
     }
 
     /// Where the master listens.
     pub fn address(&self) -> SocketAddr {
-        self.addresses[0]
+        self.address
     }
 
-    fn node(&self, role: &str, words: &[SocketAddr], flags: &[(&str, &str)]) -> Daemon {
-        let path = self.world.path();
-        let log = File::options().create(true).append(true).open(path.join(role)).unwrap();
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        self.world.path()
+    }
+
+    fn node(&self, role: &str, name: &str, words: &[SocketAddr], flags: &[(&str, &str)]) -> Daemon {
+        let path = self.path();
+        let log = File::options().create(true).append(true).open(path.join(name)).unwrap();
         // The fetcher is Python.
         let mut places = vec![workspace().join("tests/.venv/bin")];
         places.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
@@ -104,7 +122,7 @@ impl Real {
             .env_clear()
             .env("PATH", env::join_paths(places).unwrap())
             .env("NODE_DIE_WITH_PARENT", "1")
-            .env("MESOS_WORK_DIR", path.join(format!("{role}.work")))
+            .env("MESOS_WORK_DIR", path.join(format!("{name}.work")))
             .env("MESOS_HOSTNAME", "127.0.0.1")
             .env("MESOS_WEBUI_DIR", path)
             .env("MESOS_LAUNCHER_DIR", &mesos)
@@ -119,24 +137,32 @@ impl Real {
     pub fn start_master(&mut self) {
         let mut flags = vec![("ALLOCATION_INTERVAL", "100ms")];
         flags.extend(self.flags.iter().map(|(name, value)| (*name, value.as_str())));
-        self.master = Some(self.node("master", &self.addresses[..1], &flags));
-        wait_for_answer(self.addresses[0], &mut self.master, "/api/v1/scheduler");
+        self.master = Some(self.node("master", "master", &[self.address], &flags));
+        wait_for_answer(self.address, &mut self.master, "/api/v1/scheduler");
     }
 
-    /// Starts the agent, again after [`Real::kill_agent`].
-    pub fn start_agent(&mut self) {
+    /// Starts an agent, again after [`Real::kill_agent`].
+    pub fn start_agent(&mut self, number: usize) {
+        let hostname = format!("127.0.0.{}", number + 1);
+        let port = 31_000 + 100 * number;
+        let resources = format!("cpus:4;mem:8192;disk:8192;ports:[{port}-{}]", port + 99);
         let flags = [
+            ("HOSTNAME", &*hostname),
             ("REGISTRY", "in_memory"),
             ("LAUNCHER", "posix"),
             ("ISOLATION", "posix/cpu,posix/mem,filesystem/posix"),
             ("SYSTEMD_ENABLE_SUPPORT", "false"),
             ("SWITCH_USER", "false"),
             ("REGISTRATION_BACKOFF_FACTOR", "10ms"),
-            ("RESOURCES", "cpus:4;mem:4096;disk:4096;ports:[31000-31099]"),
+            // Hundreds may be started at once, on a machine that has other things to do.
+            ("EXECUTOR_REGISTRATION_TIMEOUT", "10mins"),
+            ("RESOURCES", &*resources),
         ];
-        let [master, agent] = self.addresses;
-        self.agent = Some(self.node("agent", &[agent, master], &flags));
-        wait_for_answer(agent, &mut self.agent, "/api/v1/executor");
+        let name = format!("agent-{number}");
+        let address = self.agents[number].address;
+        let mut daemon = Some(self.node("agent", &name, &[address, self.address], &flags));
+        wait_for_answer(address, &mut daemon, "/api/v1/executor");
+        self.agents[number].daemon = daemon;
     }
 
     /// Kills the master with SIGKILL.
@@ -144,16 +170,56 @@ impl Real {
         self.master = None;
     }
 
-    /// Kills the agent with SIGKILL.
-    pub fn kill_agent(&mut self) {
-        self.agent = None;
+    /// Kills an agent with SIGKILL. What it has started runs on.
+    pub fn kill_agent(&mut self, number: usize) {
+        self.agents[number].daemon = None;
     }
+
+    /// The master dies, and another one that knows what it knew leads at another address. Agents
+    /// follow: they are started again, for they do not look for masters by themselves here.
+    pub fn move_master(&mut self) {
+        self.kill_master();
+        self.address = loopback();
+        self.start_master();
+        for number in 0..self.agents.len() {
+            self.kill_agent(number);
+            self.start_agent(number);
+        }
+    }
+
+    /// Ids of executors that run, of all agents, also of those that were killed.
+    pub fn executors(&self) -> BTreeSet<String> {
+        let inside = |place: PathBuf| -> Option<String> {
+            let place = place.strip_prefix(self.path()).ok()?;
+            let mut names = place.components().map(|name| name.as_os_str().to_string_lossy());
+            names.find(|name| name == "executors")?;
+            names.next().map(|name| name.into_owned())
+        };
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let places = processes.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok());
+        places.filter_map(inside).collect()
+    }
+
+    /// A file in the directory of an executor that runs, if there is one.
+    pub fn file(&self, executor_id: &str, name: &str) -> Option<PathBuf> {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let places = processes.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok());
+        let mut runs = places.filter(|place| {
+            place.starts_with(self.path())
+                && place.ancestors().nth(2).is_some_and(|dir| dir.ends_with(executor_id))
+        });
+        runs.next().map(|run| run.join(name)).filter(|file| file.is_file())
+    }
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 impl Drop for Real {
     fn drop(&mut self) {
         // Before what they have started, which they would report and restart.
-        self.agent = None;
+        self.agents.clear();
         self.master = None;
     }
 }

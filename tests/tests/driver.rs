@@ -383,7 +383,7 @@ async fn an_agent_of_a_real_master_is_lost() {
     let mut real = Real::start(&flags);
     let mut scheduler = Scheduler::start(real.address(), None, Format::Protobuf).await;
     let offer = scheduler.running("lost").await;
-    real.kill_agent();
+    real.kill_agent(0);
     agent_lost(&mut scheduler, &offer.agent_id.value).await;
 }
 
@@ -410,8 +410,8 @@ async fn a_real_master_is_restarted() {
     scheduler.subscribed().await;
     assert_eq!(scheduler.framework_id, id, "with the id that it had");
     // With a fixed address of its master an agent does not come back by itself.
-    real.kill_agent();
-    real.start_agent();
+    real.kill_agent(0);
+    real.start_agent(0);
     loop {
         scheduler.call(call::reconcile([("lasting", None)]));
         let (status, receipt) = scheduler.update("lasting").await;

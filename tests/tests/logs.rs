@@ -1,5 +1,5 @@
-//! Logs that the coordinator copies: rotation under load with a follower, deaths in between, full
-//! disks, removed directories, background children, consoles that nobody reads, and a task's user who
+//! Logs that the coordinator copies: rotation under load with a follower, compression, deaths in
+//! between, full disks, removed directories, background children, consoles that nobody reads, and a task's user who
 //! puts things in the way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use serde_json::{Value as Json, json};
 use thermos_tests::stream::{self, LogStatus, Record, outcomes, runs, states, task_state};
-use thermos_tests::{Binaries, Process, Runner, World, need_program, need_root, wait_for};
+use thermos_tests::{Binaries, Process, Runner, World, need_program, need_root, strace, wait_for};
 
 const LONG: Duration = Duration::from_secs(60);
 const NOBODY: u32 = 65534;
@@ -95,16 +95,69 @@ fn numbered(from: u64, to: u64) -> String {
     (from..=to).map(|i| format!("{i:015}\n")).collect()
 }
 
+/// The argument that has rotated logs compressed.
+const COMPRESS: &str = "--rotate_log_compress";
+
+/// The content of a rotated file, compressed or not; `None` if there is neither. With both, they must
+/// be the same.
+fn rotated(world: &World, index: u32) -> Option<String> {
+    let (plain, zipped) =
+        (log(world, &format!("stdout.{index}")), log(world, &format!("stdout.{index}.gz")));
+    let plain = fs::read_to_string(plain).ok();
+    let unzipped = zipped.exists().then(|| gunzip(&zipped));
+    if let (Some(plain), Some(unzipped)) = (&plain, &unzipped) {
+        assert!(plain == unzipped, "two files with the number {index} and different content");
+    }
+    plain.or(unzipped)
+}
+
+/// What gzip reads in a file, which must be whole.
+fn gunzip(path: &Path) -> String {
+    let output = Command::new("gzip").arg("-dc").arg(path).output().unwrap();
+    assert!(output.status.success(), "{}: {output:?}", path.display());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Everything that is kept of standard output, oldest first, and how many files that is.
+fn all_of_stdout(world: &World, most: u32) -> (String, u32) {
+    let mut parts: Vec<String> = (1..=most).filter_map(|index| rotated(world, index)).collect();
+    parts.insert(0, fs::read_to_string(log(world, "stdout")).unwrap());
+    let count = parts.len() as u32;
+    (parts.into_iter().rev().collect(), count)
+}
+
+/// The number of the process that compresses a log in this world. It does not live long, so it is looked
+/// for by its name first.
+fn compressor(world: &World) -> Option<i32> {
+    let sandbox = world.sandbox();
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let path = entry.path();
+        let name = fs::read_to_string(path.join("comm")).ok()?;
+        let is_it = name == "thermos_gzip\n"
+            && fs::read_link(path.join("cwd")).is_ok_and(|place| place == sandbox);
+        is_it.then(|| entry.file_name().to_str()?.parse().ok())?
+    })
+}
+
+/// The names in the log directory of the run.
+fn names(world: &World) -> Vec<String> {
+    let entries = fs::read_dir(log(world, "")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 /// Rotates so many times with a follower; what the follower prints must be what was written. Kills the
 /// runner a few times in between and starts another one.
-fn rotations_with_a_follower(rotations: u64, kills: u64) {
+fn rotations_with_a_follower(rotations: u64, kills: u64, args: &[&str]) {
     need_root();
     let world = World::new();
     let lines = rotations * 256;
     let command = format!("echo $PPID > coordinator; seq -f %015.0f 1 {lines}; sleep 1");
     // So many are kept that moving them takes the coordinator longer than reading takes anybody.
     let task = task(&[process("p", &command, rotate(4096, 250))]);
-    let mut runner = Runner::start(&world, "load", &task, &[]);
+    let mut runner = Runner::start(&world, "load", &task, args);
     runner.wait_process("p", "RUNNING", LONG);
     let tail = Tail::start(&world, "load", &["p"]);
     for round in 1..=kills {
@@ -113,7 +166,7 @@ fn rotations_with_a_follower(rotations: u64, kills: u64) {
         wait_for("output", LONG * 4, || printed().then_some(()));
         runner.signal(Signal::SIGKILL);
         runner.wait(LONG);
-        runner = Runner::start(&world, "load", &task, &[]);
+        runner = Runner::start(&world, "load", &task, args);
     }
     let status = runner.wait(LONG * 4);
     assert!(status.success(), "{}", runner.output());
@@ -123,11 +176,8 @@ fn rotations_with_a_follower(rotations: u64, kills: u64) {
     let account = &accounts(&world, "load")["0/stdout"];
     assert_eq!((account.received, account.dropped), (lines as i64 * 16, 0));
     // The same from the files: the newest lines, none twice, none missing.
-    let kept: String = (0..=250)
-        .rev()
-        .map(|i| if i == 0 { "stdout".to_owned() } else { format!("stdout.{i}") })
-        .filter_map(|name| fs::read_to_string(log(&world, &name)).ok())
-        .collect();
+    let (kept, files) = all_of_stdout(&world, 300);
+    assert_eq!(u64::from(files), rotations.min(251));
     assert!(numbered(1, lines).ends_with(&kept));
     assert_eq!(kept.len() as u64, rotations.min(251) * 4096);
     world.wait_until_clean(LONG);
@@ -135,24 +185,41 @@ fn rotations_with_a_follower(rotations: u64, kills: u64) {
 
 #[test]
 fn a_follower_sees_every_byte_through_rotations() {
-    rotations_with_a_follower(600, 0);
+    rotations_with_a_follower(600, 0, &[]);
 }
 
 #[test]
 fn nor_does_the_death_of_the_runner_cost_a_byte() {
-    rotations_with_a_follower(600, 3);
+    rotations_with_a_follower(600, 3, &[]);
 }
 
 #[test]
 #[ignore = "takes minutes; tests/long/logs runs it"]
 fn ten_thousand_rotations_with_a_follower() {
-    rotations_with_a_follower(10_000, 0);
+    rotations_with_a_follower(10_000, 0, &[]);
 }
 
 #[test]
 #[ignore = "takes minutes; tests/long/logs runs it"]
 fn ten_thousand_rotations_with_a_follower_and_deaths_of_the_runner() {
-    rotations_with_a_follower(10_000, 20);
+    rotations_with_a_follower(10_000, 20, &[]);
+}
+
+#[test]
+fn nor_does_compression_cost_a_byte() {
+    rotations_with_a_follower(600, 0, &[COMPRESS]);
+}
+
+#[test]
+#[ignore = "takes minutes; tests/long/logs runs it"]
+fn ten_thousand_rotations_with_a_follower_and_compression() {
+    rotations_with_a_follower(10_000, 0, &[COMPRESS]);
+}
+
+#[test]
+#[ignore = "takes minutes; tests/long/logs runs it"]
+fn ten_thousand_rotations_with_a_follower_compression_and_deaths_of_the_runner() {
+    rotations_with_a_follower(10_000, 20, &[COMPRESS]);
 }
 
 #[test]
@@ -373,6 +440,240 @@ fn tail_goes_on_with_the_next_run_and_tells_processes_apart() {
     let mut lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("Tail of")).collect();
     lines.sort_unstable();
     assert_eq!(lines, ["p: run 1", "p: run 2", "p: run 3", "q: half line"]);
+}
+
+// ---- compression ----
+
+/// Waits, in a script, until nothing of the log is left uncompressed.
+const COMPRESSED: &str = "while ls .logs/p/0/ | grep -qvE '^std(out|err)(\\.[0-9]+\\.gz)?$'; \
+                          do sleep 0.05; done;";
+
+#[test]
+fn rotated_files_are_compressed_with_the_rights_of_the_user_and_read_as_before() {
+    need_root();
+    let world = World::new();
+    fs::create_dir(world.sandbox()).unwrap();
+    chown(world.sandbox(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let script = format!("seq -f %015.0f 1 9000; {COMPRESSED} ls .logs/p/0; sleep 0.5");
+    let processes = [process("p", &script, rotate(32_000, 3))];
+    let runner = Runner::run(&world, "gzip", &task(&processes), &[COMPRESS, "--setuid=nobody"]);
+    assert_eq!(outcomes(&runner.records(), "p"), ["SUCCESS"]);
+    assert_eq!(
+        names(&world),
+        ["stderr", "stdout", "stdout.1.gz", "stdout.2.gz", "stdout.3.gz"],
+        "those that are kept, and none of them twice"
+    );
+    let listed = "stderr\nstdout\nstdout.1.gz\nstdout.2.gz\nstdout.3.gz\n";
+    let all = numbered(1, 9000) + listed;
+    let (kept, _) = all_of_stdout(&world, 3);
+    assert!(all.ends_with(&kept) && kept.len() > 3 * 32_000, "{}", kept.len());
+    for index in 1..=3 {
+        let meta = fs::metadata(log(&world, &format!("stdout.{index}.gz"))).unwrap();
+        let plain = fs::metadata(log(&world, "stdout")).unwrap();
+        assert_eq!((meta.uid(), meta.gid(), meta.mode()), (NOBODY, NOBODY, plain.mode()));
+        assert!(meta.len() < 32_000 / 3, "{}", meta.len());
+    }
+    let (out, err) = Tail::start(&world, "gzip", &["p", "--no-follow"]).finish();
+    assert_eq!((out, err.as_str()), (kept, ""));
+    let account = &accounts(&world, "gzip")["0/stdout"];
+    assert_eq!((account.received, account.dropped), (all.len() as i64, 0));
+}
+
+/// The end of a process is not held up, nor that of the task, and what waits is compressed between
+/// the two.
+#[test]
+fn nobody_waits_for_a_compressor() {
+    need_root();
+    let world = World::new();
+    let noise = "head -c 6000000 /dev/urandom | base64 -w 15";
+    let processes = [
+        process("p", &format!("{noise}; touch done"), rotate(4_000_000, 3)),
+        process(
+            "q",
+            &format!(
+                "until [ -e done ]; do sleep 0.05; done; {COMPRESSED} touch compressed; {noise}"
+            ),
+            rotate(8_000_000, 3),
+        ),
+    ];
+    let mut runner = Runner::start(&world, "wait", &task(&processes), &[COMPRESS]);
+    runner.finish(&world);
+    let records = runner.records();
+    assert_eq!(task_state(&records), Some("SUCCESS"));
+    let end = |name: &str| runs(&records, name).concat().last().unwrap().stop_time.unwrap();
+    assert!(world.sandbox().join("compressed").exists());
+    assert!(end("p") < end("q"));
+    assert_eq!(names(&world), ["stderr", "stdout", "stdout.1.gz", "stdout.2.gz"]);
+    // That of the last process was told to end with everything else, and left nothing behind.
+    let last = world.sandbox().join(".logs/q/0");
+    assert!(!last.join("stdout.gz.tmp").exists());
+    world.wait_until_clean(LONG);
+}
+
+/// What one gets to see who kills the compressor or the coordinator at any moment: each file plain, or
+/// compressed and whole.
+fn whole_after(world: &World, what: &str, lines: u64) {
+    let all = numbered(1, lines);
+    let (kept, files) = all_of_stdout(world, 300);
+    // What was in the pipe of a coordinator that was killed is gone.
+    assert!(all.contains(&kept), "{what}: {} files, {:?}", files, names(world));
+    assert!(files > 1, "{what}");
+    let zipped = |name: &&String| name.ends_with(".gz");
+    for name in names(world).iter().filter(zipped) {
+        gunzip(&log(world, name));
+    }
+}
+
+/// The system calls that only compressors make: before a file is opened, and when all is written.
+#[test]
+fn a_compressor_may_die_at_any_step() {
+    need_root();
+    need_program("strace", "strace");
+    let script = "seq -f %015.0f 1 12000; sleep 0.3; seq -f %015.0f 12001 12010; sleep 0.2";
+    let calls = ["setpriority:1", "ioprio_set:1", "fgetxattr:1", "fchmod:1"];
+    strace::each(calls.to_vec(), |call| {
+        let (name, nth) = call.split_once(':').unwrap();
+        let world = World::new();
+        let inject = format!("--inject={name}:signal=KILL:when={nth}");
+        let command = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
+        let task = task(&[process("p", script, rotate(48_000, 20))]);
+        let mut runner = Runner::start_under(&world, &command, "steps", &task, &[COMPRESS]);
+        let status = runner.wait(LONG * 2);
+        assert!(status.success(), "{call}: {}", runner.output());
+        whole_after(&world, call, 12_010);
+        assert_eq!(all_of_stdout(&world, 300).0, numbered(1, 12_010), "{call}");
+        let names = names(&world);
+        assert!(!names.iter().any(|name| name.contains(".gz")), "{call}: {names:?}");
+        world.wait_until_clean(LONG);
+    });
+}
+
+#[test]
+fn a_compressor_may_die_at_any_moment() {
+    need_root();
+    let world = World::new();
+    let script = "echo $BASHPID > pid; n=0; while [ ! -e stop ]; do seq -f %015.0f $((n+1)) $((n+20000)); \
+                  n=$((n+20000)); sleep 0.02; done; echo $n > count; sleep 0.5";
+    let task = task(&[process("p", script, rotate(2_000_000, 40))]);
+    let mut runner = Runner::start(&world, "moments", &task, &[COMPRESS]);
+    let mut killed = 0;
+    for round in 0..60u64 {
+        let pid = wait_for("a compressor", LONG, || compressor(&world));
+        thread::sleep(Duration::from_micros(round * round * 40));
+        killed += u32::from(kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok());
+        wait_for("its end", LONG, || Process::read(pid).is_none().then_some(()));
+    }
+    fs::write(world.sandbox().join("stop"), "").unwrap();
+    let status = runner.wait(LONG);
+    assert!(status.success(), "{}", runner.output());
+    assert!(killed > 10, "{killed} of 60 were still there");
+    let count = fs::read_to_string(world.sandbox().join("count")).unwrap();
+    let count: u64 = count.trim().parse().unwrap();
+    let (kept, _) = all_of_stdout(&world, 300);
+    assert!(numbered(1, count).ends_with(&kept));
+    let account = &accounts(&world, "moments")["0/stdout"];
+    assert_eq!((account.received, account.dropped), (count as i64 * 16, 0));
+    let names = names(&world);
+    assert!(names.iter().any(|name| name.ends_with(".gz")), "others did their work: {names:?}");
+    assert!(!names.contains(&"stdout.gz.tmp".to_owned()), "{names:?}");
+}
+
+/// The coordinator names and removes files; killed before each such step.
+#[test]
+fn a_coordinator_that_compresses_may_die_at_any_step() {
+    need_root();
+    need_program("strace", "strace");
+    let script = "for i in $(seq 0 5); do seq -f %015.0f $((i*3000+1)) $((i*3000+3000)); sleep 0.1; done; \
+                  sleep 0.3";
+    // The runner itself renames twice, and its first unlinks are its own as well.
+    let calls = (3..24).step_by(2).map(|nth| format!("renameat:{nth}"));
+    let calls = calls.chain((3..12).map(|nth| format!("unlinkat:{nth}")));
+    strace::each(calls.collect(), |call| {
+        let (name, nth) = call.split_once(':').unwrap();
+        let world = World::new();
+        let inject = format!("--inject={name}:signal=KILL:when={nth}");
+        let command = ["strace", "-f", "-qq", "-o", "/dev/null", &inject];
+        // Run again, it writes the same into another directory, with its steps at the same places; so
+        // it may not be lost more than once.
+        let script = format!("[ -e begun ] && exit 0; touch begun; {script}");
+        let task = task(&[process("p", &script, rotate(40_000, 3))]);
+        let mut runner = Runner::start_under(&world, &command, "steps", &task, &[COMPRESS]);
+        let status = runner.wait(LONG * 2);
+        assert!(status.success(), "{call}: {}", runner.output());
+        whole_after(&world, &call, 18_000);
+        world.wait_until_clean(LONG);
+    });
+}
+
+#[test]
+fn a_disk_that_compression_fills_costs_nothing_but_compression() {
+    need_root();
+    need_program("unshare", "util-linux");
+    need_program("mount", "mount");
+    let world = World::new();
+    fs::create_dir(world.sandbox()).unwrap();
+    let sandbox = world.sandbox().display().to_string();
+    let mount = format!("mount -t tmpfs -o size=1200k,mode=755 small {sandbox} && exec \"$@\"");
+    let command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", &mount, "mount"];
+    let copies = world.path().join("copies");
+    fs::create_dir(&copies).unwrap();
+    // Noise, of which the compressed form needs nearly as much room; then what has just enough room
+    // when nothing is compressed.
+    let script = format!(
+        "head -c 500000 /dev/urandom | base64 -w 0 | head -c 600000; sleep 0.1; \
+         head -c 400000 /dev/zero | tr '\\0' x; sleep 1; ls .logs/p/0 > {0}/names; cp .logs/p/0/* {0}",
+        copies.display()
+    );
+    let processes = [process("p", &script, rotate(600_000, 2))];
+    let mut runner = Runner::start_under(&world, &command, "full", &task(&processes), &[COMPRESS]);
+    let status = runner.wait(LONG);
+    assert!(status.success(), "{}", runner.output());
+    let account = &accounts(&world, "full")["0/stdout"];
+    assert_eq!((account.received, account.dropped), (1_000_000, 0), "{account:?}");
+    let names = fs::read_to_string(copies.join("names")).unwrap();
+    assert!(!names.contains("tmp"), "the room is given back: {names}");
+    let size = |name: &str| fs::metadata(copies.join(name)).unwrap().len();
+    assert_eq!(size("stdout"), 400_000);
+    assert!(
+        copies.join("stdout.1.gz").exists() || size("stdout.1") == 600_000,
+        "one of the two is there: {names}"
+    );
+    world.wait_until_clean(LONG);
+}
+
+/// What the user puts where compressed files go.
+#[test]
+fn what_lies_where_a_compressed_log_goes_harms_nobody() {
+    need_root();
+    for (what, put) in OBSTACLES {
+        for name in ["stdout.1.gz", "stdout.gz.tmp"] {
+            let (world, secret) = hostile_world();
+            let directory = world.sandbox().join(".logs/p/0");
+            fs::create_dir_all(&directory).unwrap();
+            chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
+            let obstacle = world.path().join("obstacle");
+            put(&obstacle, &secret);
+            // It is put there between two rotations, when nothing is compressed.
+            let script = "seq 1 5000; sleep 0.3; until [ -e go ]; do sleep 0.01; done; \
+                          seq 5001 10000; sleep 0.5";
+            let processes = [process("p", script, rotate(20_000, 4))];
+            let mut runner =
+                Runner::start(&world, "trap", &task(&processes), &[COMPRESS, "--setuid=nobody"]);
+            wait_for("a compressed log", LONG, || {
+                log(&world, "stdout.1.gz").exists().then_some(())
+            });
+            let place = log(&world, name);
+            let _ = fs::remove_file(&place);
+            fs::rename(&obstacle, &place).unwrap();
+            fs::write(world.sandbox().join("go"), "").unwrap();
+            let status = runner.wait(LONG);
+            assert!(status.success(), "{what} at {name}: {}", runner.output());
+            let all: String = (1..=10_000).map(|i| format!("{i}\n")).collect();
+            assert!(all.ends_with(&fs::read_to_string(log(&world, "stdout")).unwrap()), "{what}");
+            assert_untouched(&secret);
+            world.wait_until_clean(LONG);
+        }
+    }
 }
 
 // ---- harm ----

@@ -1,5 +1,5 @@
 //! The leading master in a real ZooKeeper: nodes as masters make them, their deaths, and that of the
-//! server.
+//! server; for the driver alone, and for the program with a real master that moves.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
@@ -9,10 +9,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use aurora_api::api::ScheduleStatus;
+use aurora_api::api::aurora_scheduler_manager as manage;
 use mesos_scheduler::{Client, Endpoint, Event, Framework, Masters, Options};
 use tempfile::TempDir;
-use thermos_tests::masters::{Daemon, Mini, free_port};
+use thermos_tests::masters::{Daemon, Mini, Real, free_port};
+use thermos_tests::scheduler::{Scheduler, directory, kill_of, service};
 use thermos_tests::{need_program, need_root};
+use tokio::runtime::Runtime;
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 use zookeeper_client::{Acls, Client as ZooKeeper, CreateMode};
@@ -178,4 +182,68 @@ async fn a_driver_goes_where_the_leader_is() {
     drop(first);
     assert_eq!(subscribed(&mut client).await, two.address().port());
     assert_eq!(ids[0], ids[1], "it is the same framework there");
+}
+
+/// A thread for the clients of ZooKeeper, beside that of a test.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// `-mesos_master_address=zk://…`: the program waits for a master to lead, and follows it to another
+/// address; what runs there runs on. Only those with the password may see who leads.
+#[test]
+fn the_scheduler_goes_where_the_master_is() {
+    let server = Server::start();
+    let runtime = runtime();
+    let client = runtime.block_on(server.client());
+    let plain = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    runtime.block_on(client.mkdir("/test/mesos", &plain)).unwrap();
+
+    // The daemons end with this thread.
+    let mut mesos = Real::start(&[]);
+    let first = runtime.block_on(stand(&server, mesos.address()));
+    let directory = directory();
+    let scheduler = Scheduler::start(directory.path(), &server.masters(), &[]);
+    scheduler.ok::<manage::CreateJob>(service("a", 2), true);
+    scheduler.wait_count(ScheduleStatus::RUNNING, 2);
+    let before: Vec<_> = scheduler.tasks().unwrap().into_iter().map(|task| task.id).collect();
+
+    // The first master dies, and with it its node.
+    drop(first);
+    mesos.move_master();
+    let second = runtime.block_on(stand(&server, mesos.address()));
+    scheduler.ok::<manage::CreateJob>(service("b", 1), false);
+    scheduler.wait_count(ScheduleStatus::RUNNING, 3);
+    let after: Vec<_> = scheduler.tasks().unwrap().into_iter().map(|task| task.id).collect();
+    assert!(before.iter().all(|id| after.contains(id)), "{before:?} {after:?}");
+    assert_eq!(after.len(), 3, "nothing was started twice: {after:?}");
+
+    // Also when the scheduler itself starts anew.
+    scheduler.kill();
+    scheduler.restart();
+    for job in ["a", "b"] {
+        scheduler.ok::<manage::KillTasks>(kill_of(job, &[]), true);
+    }
+    scheduler.wait_idle();
+    assert!(!scheduler.log().contains("s3cret"), "the password is in the log");
+    // Before the runtime that they use.
+    drop((client, second));
+}
+
+/// Without the password there is no master to be found, and the program says which flag is meant.
+#[test]
+fn a_scheduler_without_the_password() {
+    let server = Server::start();
+    let runtime = runtime();
+    let client = runtime.block_on(server.client());
+    let plain = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    runtime.block_on(client.mkdir("/test/mesos", &plain)).unwrap();
+    let leader = runtime.block_on(stand(&server, address(1)));
+    let directory = directory();
+    let masters = server.masters().replace(&format!("{CREDENTIALS}@"), "");
+    let flags = ["-max_registration_delay=2secs"];
+    let (code, log) = Scheduler::new(directory.path(), &masters, &flags).run_to_end();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.lines().last().is_some_and(|line| line.contains("-mesos_master_address")), "{log}");
+    drop((client, leader));
 }

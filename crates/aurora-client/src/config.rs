@@ -2,6 +2,7 @@
 //!
 //! Source of behaviour: Aurora configuration reference, "Steps for one job, in order".
 
+use aurora_schema::check::check_interpolated;
 use aurora_schema::error::Path;
 use aurora_schema::interpolate::{Interpolated, Limits, interpolate, interpolate_part};
 use aurora_schema::number::Integer;
@@ -9,6 +10,7 @@ use aurora_schema::scope::Bindings;
 use aurora_schema::value::{Raw, Value};
 use aurora_schema::wording;
 
+use crate::images::{self, Images};
 use crate::ports::{self, Port};
 use crate::problem::{Problem, Stage, origin_of};
 
@@ -17,14 +19,17 @@ use crate::problem::{Problem, Stage, origin_of};
 pub struct Config {
     /// The job, interpolated once.
     pub job: Interpolated,
+    /// Whether it passes the type check, which then need not be made again.
+    pub sound: bool,
     /// What is accepted, but should be known.
     pub warnings: Vec<String>,
 }
 
-/// Binds what every job knows, interpolates the job, and makes the client's own checks.
+/// Binds what every job knows and the images that it asks for, interpolates the job, and makes the
+/// client's own checks. `images` is only asked about jobs that refer to images.
 ///
 /// Errors are of the stage `config`, or `check` where the original's type check broke on a choice.
-pub fn prepare(job: &Value) -> Result<Config, Problem> {
+pub fn prepare(job: &Value, images: &mut dyn Images) -> Result<Config, Problem> {
     required_parts(job)?;
     let mut standard = Bindings::new();
     for (address, value) in
@@ -34,8 +39,15 @@ pub fn prepare(job: &Value) -> Result<Config, Problem> {
         let _ = standard.bind(address, value);
     }
     let bound = job.bind([standard.scope()]);
-    let done = interpolate(&bound, &Limits::default())
-        .map_err(|error| Problem::of_value(Stage::Config, &bound, &error))?;
+    let resolve = |bound: &Value| {
+        interpolate(bound, &Limits::default())
+            .map_err(|error| Problem::of_value(Stage::Config, bound, &error))
+    };
+    let mut done = resolve(&bound)?;
+    if images::is_wanted(&done) {
+        let images = images::bindings(&bound, &done, images)?;
+        done = resolve(&bound.bind([images.scope()]))?;
+    }
     let job = &done.value;
     let mut warnings = Vec::new();
     check_update(job)?;
@@ -46,7 +58,8 @@ pub fn prepare(job: &Value) -> Result<Config, Problem> {
                 .to_owned(),
         );
     }
-    Ok(Config { job: done, warnings })
+    let sound = check_interpolated(job).is_ok();
+    Ok(Config { job: done, sound, warnings })
 }
 
 /// The parts without which nothing else can be said.
@@ -191,7 +204,7 @@ fn check_announce(
 
 /// The type check of an interpolated job, as a message in the words of the language.
 pub fn check(job: &Value) -> Result<(), Problem> {
-    aurora_schema::check::check_interpolated(job).map_err(|error| {
+    check_interpolated(job).map_err(|error| {
         let message = wording::check_message(&job.ty(), &error);
         Problem::new(Stage::Check, "TypeCheckError", format!("TypeCheck(FAILED): {message}"))
             .at(origin_of(job, error.path()))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aurora_api::api;
 use aurora_schema::Bindings;
 use aurora_schema::check::check_interpolated;
-use aurora_schema::error::{Cause, Error, Path, Segment};
+use aurora_schema::error::{Error, Path, Segment};
 use aurora_schema::interpolate::{Interpolated, Limits, interpolate};
 use aurora_schema::json::Writer;
 use aurora_schema::number::{self, Integer};
@@ -38,8 +38,8 @@ const MIB: i64 = 1 << 20;
 pub struct Converted {
     /// What the scheduler gets.
     pub configuration: api::JobConfiguration,
-    /// The job again, interpolated twice: what the executor is told, if it is the usual one.
-    pub executor_data: Option<Value>,
+    /// Whether it runs under the usual executor, whose data is the job.
+    pub for_thermos: bool,
     /// The ports that are asked for.
     pub ports: BTreeSet<String>,
     /// The job, interpolated twice.
@@ -56,8 +56,10 @@ fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
 }
 
 /// Reads attributes of an interpolated job. Each is checked when it is read.
-struct Reader<'v> {
-    job: &'v Value,
+pub(crate) struct Reader<'v> {
+    pub(crate) job: &'v Value,
+    /// It passed the type check as a whole.
+    pub(crate) sound: bool,
 }
 
 impl<'v> Reader<'v> {
@@ -66,7 +68,7 @@ impl<'v> Reader<'v> {
     }
 
     /// An attribute that must be set and fit its type.
-    fn get(&self, path: &[&str]) -> Result<&'v Value, Problem> {
+    pub(crate) fn get(&self, path: &[&str]) -> Result<&'v Value, Problem> {
         let Some(value) = at(self.job, path) else {
             let parent = at(self.job, &path[..path.len() - 1]).map(Value::ty);
             let name = path.last().copied().unwrap_or_default();
@@ -74,11 +76,13 @@ impl<'v> Reader<'v> {
             return Err(invalid(format!("{owner}[{name}] is required."))
                 .at(origin_of(self.job, &Self::path(path))));
         };
-        check_interpolated(value).map_err(|error| self.refused(path, value, &error))?;
+        if !self.sound {
+            check_interpolated(value).map_err(|error| self.refused(path, value, &error))?;
+        }
         Ok(value)
     }
 
-    fn optional(&self, path: &[&str]) -> Result<Option<&'v Value>, Problem> {
+    pub(crate) fn optional(&self, path: &[&str]) -> Result<Option<&'v Value>, Problem> {
         match at(self.job, path) {
             Some(_) => self.get(path).map(Some),
             None => Ok(None),
@@ -101,21 +105,27 @@ impl<'v> Reader<'v> {
         Ok(self.optional(path)?.and_then(Value::as_text).map(str::to_owned))
     }
 
-    fn boolean(&self, path: &[&str]) -> Result<bool, Problem> {
+    pub(crate) fn boolean(&self, path: &[&str]) -> Result<bool, Problem> {
         Ok(self.get(path)?.raw() == Some(&Raw::Bool(true)))
     }
 
-    fn integer(&self, path: &[&str]) -> Result<i64, Problem> {
+    pub(crate) fn integer(&self, path: &[&str]) -> Result<i64, Problem> {
         match self.get(path)?.raw() {
             Some(Raw::Integer(Integer::Small(number))) => Ok(*number),
             _ => Err(self.range(path, i64::MIN, i64::MAX)),
         }
     }
 
-    fn int32(&self, path: &[&str]) -> Result<i32, Problem> {
+    pub(crate) fn int32(&self, path: &[&str]) -> Result<i32, Problem> {
         let number = self.integer(path)?;
         i32::try_from(number)
             .map_err(|_| self.range(path, i64::from(i32::MIN), i64::from(i32::MAX)))
+    }
+
+    /// A mistake of the author's in an attribute that fits its type.
+    pub(crate) fn wrong(&self, path: &[&str], message: &str) -> Problem {
+        let origin = origin_of(self.job, &Self::path(path));
+        Problem::new(Stage::Convert, "ValueError", message).at(origin)
     }
 
     fn range(&self, path: &[&str], from: i64, to: i64) -> Problem {
@@ -154,7 +164,8 @@ pub fn convert(config: &Config, user: &str) -> Result<Converted, Problem> {
         false => None,
     };
     let Interpolated { value: job, unbound, .. } = again.as_ref().unwrap_or(first);
-    let reader = Reader { job };
+    let sound = if again.is_some() { check_interpolated(job).is_ok() } else { config.sound };
+    let reader = Reader { job, sound };
     let key = api::JobKey {
         role: Some(reader.identifier("role")?),
         environment: Some(reader.identifier("environment")?),
@@ -186,10 +197,11 @@ pub fn convert(config: &Config, user: &str) -> Result<Converted, Problem> {
     let ports = requested.iter().cloned().map(api::Resource::NamedPort);
     task.resources = Some(resources.into_iter().chain(ports).collect());
     validate_task(first, job)?;
-    check_interpolated(job).map_err(|error| {
+    if !sound && let Err(error) = check_interpolated(job) {
         let message = wording::check_message(&job.ty(), &error);
-        invalid(format!("Job not fully specified: {message}")).at(origin_of(job, error.path()))
-    })?;
+        let problem = invalid(format!("Job not fully specified: {message}"));
+        return Err(problem.at(origin_of(job, error.path())));
+    }
     let open: Vec<(&Ref, &Path)> =
         unbound.iter().filter(|(reference, _)| !is_run_time(reference)).collect();
     if let Some((_, place)) = open.first() {
@@ -201,9 +213,9 @@ pub fn convert(config: &Config, user: &str) -> Result<Converted, Problem> {
             .at(origin_of(job, place)));
     }
     let executor = reader.text(&["executor_config", "name"])?;
-    let is_thermos = executor == THERMOS_EXECUTOR;
+    let for_thermos = executor == THERMOS_EXECUTOR;
     let data =
-        if is_thermos { executor_data(job) } else { reader.text(&["executor_config", "data"])? };
+        if for_thermos { executor_data(job) } else { reader.text(&["executor_config", "data"])? };
     task.executor_config = Some(api::ExecutorConfig {
         name: Some(executor),
         data: Some(data),
@@ -218,8 +230,7 @@ pub fn convert(config: &Config, user: &str) -> Result<Converted, Problem> {
         instance_count: Some(reader.int32(&["instances"])?),
         ..api::JobConfiguration::default()
     };
-    let executor_data = is_thermos.then(|| job.clone());
-    Ok(Converted { configuration, executor_data, ports: requested, job: job.clone() })
+    Ok(Converted { configuration, for_thermos, ports: requested, job: job.clone() })
 }
 
 /// Whether a reference is resolved where the task runs.
@@ -568,26 +579,4 @@ pub(crate) fn process_at(job: &Value, path: &Path) -> String {
         Some(task) => format!("Process {:?}", process_name(task, path)),
         None => "a process".to_owned(),
     }
-}
-
-/// Whether a check failed inside what a choice holds: there the original broke down instead of
-/// saying so.
-pub(crate) fn fails_in_choice(job: &Value) -> Option<Error> {
-    let error = check_interpolated(job).err()?;
-    if error.cause() != Some(&Cause::Required) && error.cause().is_none() {
-        return None;
-    }
-    let mut at = job;
-    for segment in error.path().segments() {
-        if at.chosen().is_some() {
-            return Some(error);
-        }
-        let next = match segment {
-            Segment::Field(name) => at.attribute(name),
-            Segment::Index(index) => at.items().and_then(|items| items.get(*index)),
-            Segment::Key(_) => None,
-        };
-        at = next?;
-    }
-    None
 }

@@ -1,5 +1,6 @@
 //! The `aurora` command line tool.
 
 fn main() -> std::process::ExitCode {
-    aurora_client::cli::main()
+    let mut world = aurora_client::real::Real::new();
+    std::process::ExitCode::from(aurora_client::run(std::env::args_os(), &mut world))
 }

@@ -20,6 +20,8 @@ pub enum Stage {
     Check,
     /// A job is turned into what the scheduler gets.
     Convert,
+    /// The settings of an update are made of it.
+    Update,
 }
 
 impl Stage {
@@ -31,6 +33,7 @@ impl Stage {
             Stage::Config => "config",
             Stage::Check => "check",
             Stage::Convert => "convert",
+            Stage::Update => "update",
         }
     }
 }
@@ -80,6 +83,7 @@ impl Problem {
                 ("Uninterpolatable", Some("do the references refer to themselves?"))
             }
             Some(Cause::Index) => ("IndexError", None),
+            Some(Cause::Overflow) => ("OverflowError", None),
             _ => match error.fault() {
                 Fault::Interpolation => ("Uninterpolatable", None),
                 Fault::Schema => ("ValueError", None),

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use aurora_client::commands::{Inspect, Source, Wanted, dump, inspect};
-use aurora_client::evaluate::Evaluator;
+use aurora_client::commands::{Source, Wanted, dump};
+use aurora_client::config;
+use aurora_client::convert::convert;
+use aurora_client::evaluate::{Evaluator, Kind};
 use aurora_client::problem::Problem;
-use aurora_client::select::JobKey;
+use aurora_client::select::{self, JobKey};
 use aurora_schema::Bindings;
 
 mod support;
@@ -22,11 +24,19 @@ fn source(dir: &tempfile::TempDir, text: &str) -> Source {
     }
 }
 
+/// Everything that is done with a job before it is sent.
+fn read(source: &Source, key: &JobKey) -> Result<(), Problem> {
+    let defined = source.evaluator.run(&source.file, Kind::Aurora)?;
+    let jobs = select::keys(&defined.values, &source.bindings)?;
+    let config = config::prepare(select::pick(&jobs, key)?, &mut support::NoRegistry)?;
+    config::check(&config.job.value)?;
+    convert(&config, "user").map(drop)
+}
+
 fn problem(text: &str) -> Problem {
     let dir = tempfile::tempdir().unwrap();
     let key = JobKey::parse("c/r/e/n").unwrap();
-    let source = source(&dir, text);
-    let mut problem = inspect(&source, &key, Inspect::Human).unwrap_err();
+    let mut problem = read(&source(&dir, text), &key).unwrap_err();
     // The folder is another one every time, and gone when a report would be made.
     if problem.origin.is_some() {
         let report = problem.report();
@@ -71,6 +81,11 @@ fn places_and_words() {
             1,
             &["Process[cmdline] is required", "made here"],
         ),
+        (
+            job("task=t, container=Docker(image='{{docker.image[web][1.0]}}')"),
+            4,
+            &["image web:1.0", "container.image", "there is no registry", "NAME@DIGEST"],
+        ),
     ];
     for (text, line, said) in cases {
         let problem = problem(&text);
@@ -91,7 +106,7 @@ fn included_files_are_named() {
     std::fs::write(dir.path().join("lib/a.aurora"), "include('b.aurora')\n").unwrap();
     std::fs::write(dir.path().join("lib/b.aurora"), "\n\ndef f():\n  return 1 + 'x'\n").unwrap();
     let source = source(&dir, "include('lib/a.aurora')\nf()\n");
-    let dumped = dump(&source, &Wanted::All);
+    let dumped = dump(&source, &Wanted::All, &mut support::NoRegistry);
     let problem = dumped.problem.unwrap();
     assert!(problem.origin.as_ref().unwrap().file.ends_with("lib/b.aurora"), "{problem}");
     assert_eq!(problem.origin.as_ref().unwrap().line, 4);
@@ -104,7 +119,8 @@ fn cycles_of_files_are_shown() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("a.aurora"), "include('b.aurora')\n").unwrap();
     std::fs::write(dir.path().join("b.aurora"), "include('a.aurora')\n").unwrap();
-    let dumped = dump(&source(&dir, "include('a.aurora')\n"), &Wanted::All);
+    let source = source(&dir, "include('a.aurora')\n");
+    let dumped = dump(&source, &Wanted::All, &mut support::NoRegistry);
     let message = dumped.problem.unwrap().message;
     assert!(message.contains("a.aurora includes") && message.ends_with("a.aurora"), "{message}");
 }

@@ -153,3 +153,65 @@ fn recorded_expressions() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// (expression, what it prints as, or the class of its error)
+///
+/// Facts of the configuration reference and of the library on Python 3 that no recorded case shows.
+const OTHERS: &[(&str, &str)] = &[
+    // What was a list in Python 2 is one here.
+    ("List(Integer)(range(3))", "IntegerList(0, 1, 2)"),
+    ("List(String)(map(str, [1, 2]))", "StringList(1, 2)"),
+    ("List(String)(filter(None, ['a', '']))", "StringList(a)"),
+    ("List(String)({'a': 1}.keys())", "StringList(a)"),
+    ("List(String)(x for x in 'ab')", "!TypeError"),
+    ("List(String)(reversed(['a']))", "!ValueError"),
+    ("List(String)({'a'})", "!ValueError"),
+    ("List(String)('ab')", "!ValueError"),
+    (
+        "VariableBatchUpdateStrategy(batch_sizes=range(1, 3))",
+        "VariableBatchUpdateStrategy(batch_sizes=IntegerList(1, 2),\n                            autopause_after_batch=False)",
+    ),
+    // Keys are resolved in the map's own scopes.
+    ("Map(String, Integer)({'{{x}}': '{{y}}'}).bind(x='k', y=4)['k']", "Integer(4)"),
+    ("'k' in Map(String, Integer)({'{{x}}': 1}).bind(x='k')", "True"),
+    ("list(Map(String, Integer)({'{{x}}': 1}).bind(x='k'))", "[String(k)]"),
+    // A choice is printed with its name, as text without.
+    ("Choice([Integer, String])('a')", "Choice_Integer_String('a')"),
+    ("str(Choice([Integer, String])('a'))", "'a'"),
+    (
+        "Choice('Name', [Integer, Resources])(Resources(cpu=1))",
+        "Name(Resources(cpu=1.0,\n          gpu=0))",
+    ),
+    // Numbers without a counterpart.
+    ("Integer(float('inf'))", "!OverflowError"),
+    ("Integer(float('-inf')).check()", "!OverflowError"),
+    ("Integer(float('nan'))", "!CoercionError"),
+    ("Float(10 ** 400)", "!OverflowError"),
+    ("Integer(5.9)", "Integer(5)"),
+    ("Integer(-5.9)", "Integer(-5)"),
+    // Unknown keys in JSON.
+    ("Constraint.json_loads('{\"order\": [\"a\"], \"zz\": 1}')", "Constraint(order=StringList(a))"),
+    ("Constraint.json_loads('{\"zz\": 1}', strict=True)", "!AttributeError"),
+    ("Constraint.json_loads('{\"zz\": 1}', True)", "!AttributeError"),
+];
+
+#[test]
+fn other_expressions() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("others.aurora");
+    let mut text = String::new();
+    for (expression, _) in OTHERS {
+        text.push_str(&format!(
+            "try:\n  r = repr({expression})\nexcept Exception as e:\n  r = '!' + type(e).__name__\n\
+             print(r.replace('\\n', '\\\\n'))\n"
+        ));
+    }
+    std::fs::write(&file, text).unwrap();
+    let output = Command::new(support::evaluator()).arg(&file).output().unwrap();
+    let answer: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["ok"], true, "{answer}");
+    let printed: Vec<&str> = answer["output"].as_str().unwrap().lines().collect();
+    let expected: Vec<String> =
+        OTHERS.iter().map(|(_, expected)| expected.replace('\n', "\\n")).collect();
+    assert_eq!(printed, expected);
+}

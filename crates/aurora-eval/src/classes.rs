@@ -105,6 +105,7 @@ pub(crate) fn raise(error: &Error, vm: &VirtualMachine) -> PyBaseExceptionRef {
         Some(Cause::BadReference(_)) => exception("InvalidRefError", message, vm),
         Some(Cause::Endless(_)) => exception("Uninterpolatable", message, vm),
         Some(Cause::Index) => vm.new_index_error(message),
+        Some(Cause::Overflow) => vm.new_overflow_error(message),
         Some(Cause::Required | Cause::Unresolved { .. }) => vm.new_value_error(message),
         None => match error.fault() {
             Fault::Interpolation => exception("Uninterpolatable", message, vm),

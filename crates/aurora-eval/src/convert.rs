@@ -151,26 +151,25 @@ pub(crate) fn construct(ty: &Type, args: FuncArgs, vm: &VirtualMachine) -> PyRes
     }
 }
 
+/// What these give was a list in Python 2, and files use it as one.
+fn is_list_in_python2(object: &PyObject) -> bool {
+    matches!(
+        &*object.class().name(),
+        "map" | "filter" | "zip" | "range" | "dict_keys" | "dict_values" | "dict_items"
+    )
+}
+
 fn list_of(ty: &Arc<ListType>, object: &PyObject, vm: &VirtualMachine) -> PyResult<Value> {
     let elements = match (object.downcast_ref::<PyList>(), object.downcast_ref::<PyTuple>()) {
         (Some(list), _) => list.borrow_vec().to_vec(),
         (_, Some(tuple)) => tuple.as_slice().to_vec(),
+        _ if is_list_in_python2(object) => vm.extract_elements_with(object, Ok)?,
         _ => {
             let printed = object.repr(vm)?;
             let printed = printed.as_wtf8().to_string_lossy();
             let lazy = matches!(
                 &*object.class().name(),
-                "map"
-                    | "filter"
-                    | "zip"
-                    | "generator"
-                    | "range"
-                    | "dict_keys"
-                    | "dict_values"
-                    | "dict_items"
-                    | "reversed"
-                    | "enumerate"
-                    | "chain"
+                "generator" | "reversed" | "enumerate" | "chain" | "islice"
             );
             if lazy {
                 return Err(vm.new_type_error(format!(

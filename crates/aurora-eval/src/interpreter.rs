@@ -16,6 +16,7 @@ use rustpython_vm as vm;
 use vm::builtins::{PyDict, PyDictRef, PyStrRef, PyTypeRef};
 use vm::class::PyClassImpl;
 use vm::compiler::Mode;
+use vm::frozen::FrozenCodeObject;
 use vm::scope::Scope;
 use vm::{AsObject, Interpreter, PyObjectRef, PyResult, Settings, VirtualMachine};
 
@@ -27,31 +28,43 @@ use crate::object::{Object, value_of};
 use crate::python2;
 use crate::report::{self, Report};
 
-const PRELUDE: &str = include_str!("python/prelude.py");
+/// Code of our own, compiled when this program is built: compiling it at each start would take a third
+/// of the time of a small file. A name in angle brackets is how [`convert::is_own`] knows it.
+type Own = fn() -> FrozenCodeObject<&'static [u8]>;
+
+macro_rules! own {
+    ($name:tt, $file:tt) => {{
+        // So that the build sees when the file changes.
+        const _: &str = include_str!($file);
+        || vm::py_compile!(file = $file, module_name = $name)
+    }};
+}
+
+const PRELUDE: Own = own!("<pystachio>", "python/prelude.py");
 
 /// The modules that files can import, in Python.
-const MODULES: &[(&str, &str)] = &[
-    ("base64", include_str!("python/base64.py")),
-    ("collections", include_str!("python/collections.py")),
-    ("copy", include_str!("python/copy.py")),
-    ("datetime", include_str!("python/datetime.py")),
-    ("functools", include_str!("python/functools.py")),
-    ("getpass", include_str!("python/getpass.py")),
-    ("hashlib", include_str!("python/hashlib.py")),
-    ("io", include_str!("python/io.py")),
-    ("json", include_str!("python/json.py")),
-    ("math", include_str!("python/math.py")),
-    ("operator", include_str!("python/operator.py")),
-    ("os", include_str!("python/os.py")),
-    ("os.path", include_str!("python/os_path.py")),
-    ("platform", include_str!("python/platform.py")),
-    ("posixpath", include_str!("python/os_path.py")),
-    ("re", include_str!("python/re.py")),
-    ("socket", include_str!("python/socket.py")),
-    ("string", include_str!("python/string.py")),
-    ("sys", include_str!("python/sys.py")),
-    ("textwrap", include_str!("python/textwrap.py")),
-    ("types", include_str!("python/types.py")),
+const MODULES: &[(&str, Own)] = &[
+    ("base64", own!("<base64>", "python/base64.py")),
+    ("collections", own!("<collections>", "python/collections.py")),
+    ("copy", own!("<copy>", "python/copy.py")),
+    ("datetime", own!("<datetime>", "python/datetime.py")),
+    ("functools", own!("<functools>", "python/functools.py")),
+    ("getpass", own!("<getpass>", "python/getpass.py")),
+    ("hashlib", own!("<hashlib>", "python/hashlib.py")),
+    ("io", own!("<io>", "python/io.py")),
+    ("json", own!("<json>", "python/json.py")),
+    ("math", own!("<math>", "python/math.py")),
+    ("operator", own!("<operator>", "python/operator.py")),
+    ("os", own!("<os>", "python/os.py")),
+    ("os.path", own!("<os.path>", "python/os_path.py")),
+    ("platform", own!("<platform>", "python/platform.py")),
+    ("posixpath", own!("<posixpath>", "python/os_path.py")),
+    ("re", own!("<re>", "python/re.py")),
+    ("socket", own!("<socket>", "python/socket.py")),
+    ("string", own!("<string>", "python/string.py")),
+    ("sys", own!("<sys>", "python/sys.py")),
+    ("textwrap", own!("<textwrap>", "python/textwrap.py")),
+    ("types", own!("<types>", "python/types.py")),
 ];
 
 /// How deep Python may recurse. The thread's stack is made for it.
@@ -284,26 +297,25 @@ fn start(vm: &VirtualMachine) -> PyResult<PyDictRef> {
     host::provide(&names, vm)?;
     let natives = names.clone();
     let run_source = move |name: PyStrRef, into: PyDictRef, vm: &VirtualMachine| -> PyResult<()> {
-        let Some(text) = source(&name) else {
+        let Some(code) = source(&name) else {
             return Err(vm.new_runtime_error("there is no such module".to_owned()));
         };
         into.set_item("_native", natives.clone().into(), vm)?;
-        run_own(&format!("<{}>", name.as_wtf8()), text, &into, vm)
+        run_own(code, &into, vm)
     };
     names.set_item("_run_source", vm.new_function("_run_source", run_source).into(), vm)?;
-    run_own("<pystachio>", PRELUDE, &names, vm)?;
+    run_own(PRELUDE, &names, vm)?;
     classes::set_helpers(&names);
     Ok(names)
 }
 
-fn source(name: &PyStrRef) -> Option<&'static str> {
+fn source(name: &PyStrRef) -> Option<Own> {
     let name = name.as_wtf8().to_string_lossy();
-    MODULES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    MODULES.iter().find(|(known, _)| *known == name).map(|(_, code)| *code)
 }
 
-fn run_own(name: &str, text: &str, names: &PyDictRef, vm: &VirtualMachine) -> PyResult<()> {
-    let code = vm.compile(text, Mode::Exec, name.to_owned());
-    let code = code.map_err(|error| vm.new_syntax_error(&error, Some(text)))?;
+fn run_own(code: Own, names: &PyDictRef, vm: &VirtualMachine) -> PyResult<()> {
+    let code = vm.ctx.new_code(code());
     vm.run_code_obj(code, Scope::with_builtins(None, names.clone(), vm)).map(drop)
 }
 

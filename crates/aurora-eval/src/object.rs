@@ -19,15 +19,15 @@ use rustpython_vm as vm;
 use vm::builtins::{PyStr, PyStrRef, PyTypeRef};
 use vm::common::hash::PyHash;
 use vm::common::lock::LazyLock;
-use vm::function::{FuncArgs, OptionalArg, PyComparisonValue};
+use vm::function::{FuncArgs, PyComparisonValue};
 use vm::protocol::{PyMappingMethods, PyNumberMethods, PySequenceMethods};
 use vm::types::{
     AsMapping, AsNumber, AsSequence, Callable, Comparable, Constructor, GetAttr, Hashable,
     Iterable, PyComparisonOp, Representable,
 };
 use vm::{
-    AsObject, Py, PyObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine, atomic_func,
-    pyclass,
+    AsObject, FromArgs, Py, PyObject, PyObjectRef, PyPayload, PyRef, PyResult, VirtualMachine,
+    atomic_func, pyclass,
 };
 
 use crate::classes::{self, raise};
@@ -39,6 +39,16 @@ use crate::environment::scopes;
 #[derive(Debug, PyPayload)]
 pub(crate) struct Object {
     pub(crate) value: Value,
+}
+
+/// What `json_loads` is given.
+#[derive(FromArgs)]
+struct JsonSource {
+    #[pyarg(any)]
+    text: PyObjectRef,
+    /// Unknown attributes are mistakes.
+    #[pyarg(any, default = false)]
+    strict: bool,
 }
 
 /// The value as an instance of its type's class.
@@ -146,7 +156,9 @@ impl Object {
         use aurora_schema::error::Cause;
         let failure = match self.value.check() {
             Ok(()) => String::new(),
-            Err(error) if matches!(error.cause(), Some(Cause::BadReference(_))) => {
+            Err(error)
+                if matches!(error.cause(), Some(Cause::BadReference(_) | Cause::Overflow)) =>
+            {
                 return Err(raise(&error, vm));
             }
             Err(error) => wording::check_message(&self.value.ty(), &error),
@@ -175,19 +187,14 @@ impl Object {
     }
 
     #[pyclassmethod]
-    fn json_loads(
-        cls: PyTypeRef,
-        text: PyObjectRef,
-        strict: OptionalArg<bool>,
-        vm: &VirtualMachine,
-    ) -> PyResult {
-        let text = convert::text_argument(&text, vm)?;
+    fn json_loads(cls: PyTypeRef, source: JsonSource, vm: &VirtualMachine) -> PyResult {
+        let text = convert::text_argument(&source.text, vm)?;
         let ty = classes::type_of_class(&cls, vm)?;
         let document =
             json::parse(text.as_bytes()).map_err(|error| vm.new_value_error(error.to_string()))?;
-        let strictness = match strict {
-            OptionalArg::Present(true) => Strictness::Strict,
-            _ => Strictness::Lenient,
+        let strictness = match source.strict {
+            true => Strictness::Strict,
+            false => Strictness::Lenient,
         };
         if matches!(ty, Type::Struct(_)) && !matches!(document, Json::Object(_)) {
             return Err(vm.new_attribute_error(format!("a {ty} is made of an object")));
@@ -323,8 +330,16 @@ impl Hashable for Object {
 impl Representable for Object {
     fn repr_str(zelf: &Py<Self>, vm: &VirtualMachine) -> PyResult<String> {
         let text = text(&zelf.value, vm)?;
-        Ok(match zelf.value.raw() {
-            Some(_) if zelf.value.chosen().is_none() => format!("{}({text})", zelf.class().name()),
+        let class = zelf.class().name().to_string();
+        Ok(match zelf.value.ty() {
+            Type::Choice(_) => {
+                let content = match zelf.value.chosen() {
+                    Some((inner, _)) if inner.raw().is_none() => wrap(inner.clone(), vm)?,
+                    _ => convert::plain(&zelf.value, vm)?,
+                };
+                format!("{class}({})", content.repr(vm)?.as_wtf8())
+            }
+            _ if zelf.value.raw().is_some() => format!("{class}({text})"),
             _ => text.to_string(),
         })
     }
@@ -335,7 +350,7 @@ impl Iterable for Object {
         let parts: Vec<PyObjectRef> = if let Some(items) = zelf.value.items() {
             items.iter().map(|item| part(&zelf.value, item, vm)).collect::<PyResult<_>>()?
         } else if let Some(entries) = zelf.value.entries() {
-            entries.iter().map(|(key, _)| wrap(key.clone(), vm)).collect::<PyResult<_>>()?
+            entries.iter().map(|(key, _)| part(&zelf.value, key, vm)).collect::<PyResult<_>>()?
         } else {
             let name = zelf.class().name().to_string();
             return Err(vm.new_type_error(format!("'{name}' object is not iterable")));
@@ -371,7 +386,9 @@ impl Object {
         };
         let wanted = done(&convert::coerce(&ty.key, key, vm)?, vm)?.value;
         for (position, (key, _)) in entries.iter().enumerate() {
-            if convert::equal(&done(key, vm)?.value, &wanted) {
+            let key = interpolate_part(&self.value, key, &Limits::default());
+            let key = key.map_err(|error| raise(&error, vm))?.value;
+            if convert::equal(&key, &wanted) {
                 return Ok(Some(position));
             }
         }

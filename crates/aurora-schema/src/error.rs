@@ -102,6 +102,8 @@ pub enum Cause {
     Endless(Box<str>),
     /// An index before the start of a list.
     Index,
+    /// A number that has no counterpart of the type: an infinite one as a whole number.
+    Overflow,
 }
 
 /// A mistake in a value: its kind, where it is, and what was expected.

@@ -37,15 +37,12 @@ use crate::value::{ChoiceValue, Data, ListValue, MapValue, Origin, Raw, StructVa
 /// The values as a document.
 pub fn encode(values: &[Value]) -> String {
     let mut encoder = Encoder::default();
-    let values = values.iter().map(|value| encoder.value(value)).collect();
-    let document = object(vec![
-        ("types", Json::Array(encoder.types)),
-        ("nodes", Json::Array(encoder.nodes)),
-        ("values", Json::Array(values)),
-    ]);
-    let mut out = Writer::new();
-    write(&document, &mut out);
-    out.finish()
+    let mut list = Writer::new();
+    list.begin_array();
+    values.iter().for_each(|value| encoder.value(value, &mut list));
+    list.end_array();
+    let Encoder { types, nodes, .. } = encoder;
+    format!("{{\"types\": [{types}], \"nodes\": [{nodes}], \"values\": {}}}", list.finish())
 }
 
 /// The values of a document. Error: it is none, with the place that is not understood.
@@ -62,56 +59,50 @@ pub fn decode(document: &Json) -> Result<Vec<Value>, String> {
     array(member(document, "values")?)?.iter().map(|value| decoder.value(value)).collect()
 }
 
-fn object(members: Vec<(&'static str, Json)>) -> Json {
-    Json::Object(members.into_iter().map(|(name, json)| (Arc::from(name), json)).collect())
-}
-
-fn number(number: usize) -> Json {
-    Json::Integer(Integer::Small(number as i64))
-}
-
-fn text(text: &str) -> Json {
-    Json::Text(text.into())
-}
-
-fn write(json: &Json, out: &mut Writer) {
-    match json {
-        Json::Null => out.null(),
-        Json::Bool(value) => out.boolean(*value),
-        Json::Integer(value) => out.whole(value),
-        Json::Float(value) => out.float(*value),
-        Json::Text(value) => out.text(value),
-        Json::Array(elements) => {
-            out.begin_array();
-            elements.iter().for_each(|element| write(element, out));
-            out.end_array();
-        }
-        Json::Object(members) => {
-            out.begin_object();
-            for (name, member) in members {
-                out.name(name);
-                write(member, out);
-            }
-            out.end_object();
-        }
-    }
-}
-
 /// What was written, by its address in memory. Everything written stays alive meanwhile: it is
 /// reachable from the values.
 #[derive(Default)]
 struct Encoder {
-    types: Vec<Json>,
+    /// Declarations of types, with commas between them.
+    types: String,
     known_types: HashMap<*const (), usize>,
-    nodes: Vec<Json>,
+    /// The same of nodes.
+    nodes: String,
     known_nodes: HashMap<*const (), usize>,
 }
 
+/// Adds an element to a list. An element is written when everything that it uses has been.
+fn push(list: &mut String, element: Writer) {
+    if !list.is_empty() {
+        list.push_str(", ");
+    }
+    list.push_str(&element.finish());
+}
+
+/// Writes an object of one member.
+fn object(name: &str, out: &mut Writer, member: impl FnOnce(&mut Writer)) {
+    out.begin_object();
+    out.name(name);
+    member(out);
+    out.end_object();
+}
+
+/// Writes an array.
+fn list(out: &mut Writer, elements: impl FnOnce(&mut Writer)) {
+    out.begin_array();
+    elements(out);
+    out.end_array();
+}
+
+fn number(number: usize, out: &mut Writer) {
+    out.integer(number as i64);
+}
+
 impl Encoder {
-    fn ty(&mut self, ty: &Type) -> Json {
+    fn ty(&mut self, ty: &Type, out: &mut Writer) {
         let address: *const () = match ty {
             Type::String | Type::Integer | Type::Float | Type::Boolean => {
-                return text(&ty.to_string());
+                return out.text(&ty.to_string());
             }
             Type::Enum(ty) => Arc::as_ptr(ty).cast(),
             Type::List(ty) => Arc::as_ptr(ty).cast(),
@@ -120,81 +111,114 @@ impl Encoder {
             Type::Struct(ty) => Arc::as_ptr(ty).cast(),
         };
         if let Some(known) = self.known_types.get(&address) {
-            return number(*known);
+            return number(*known, out);
         }
-        let declaration = match ty {
-            Type::Enum(ty) => {
-                let words = ty.words().map(text).collect();
-                object(vec![("enum", Json::Array(vec![text(ty.name()), Json::Array(words)]))])
-            }
-            Type::List(ty) => object(vec![("list", self.ty(&ty.element))]),
-            Type::Map(ty) => {
-                let pair = vec![self.ty(&ty.key), self.ty(&ty.value)];
-                object(vec![("map", Json::Array(pair))])
-            }
-            Type::Choice(ty) => {
-                let alternatives = ty.alternatives.iter().map(|ty| self.ty(ty)).collect();
-                let name = ty.name().map_or(Json::Null, text);
-                object(vec![("choice", Json::Array(vec![name, Json::Array(alternatives)]))])
-            }
-            Type::Struct(ty) if schema::is_known(ty) => object(vec![("schema", text(ty.name()))]),
-            Type::Struct(ty) => {
-                let fields = ty.fields().iter().map(|field| self.field(field)).collect();
-                object(vec![("struct", Json::Array(vec![text(ty.name()), Json::Array(fields)]))])
-            }
-            _ => Json::Null,
-        };
-        self.types.push(declaration);
-        self.known_types.insert(address, self.types.len() - 1);
-        number(self.types.len() - 1)
+        let mut declaration = Writer::new();
+        self.declaration(ty, &mut declaration);
+        push(&mut self.types, declaration);
+        let position = self.known_types.len();
+        self.known_types.insert(address, position);
+        number(position, out);
     }
 
-    fn field(&mut self, field: &Field) -> Json {
-        let presence = match field.presence() {
-            Presence::Optional => number(0),
-            Presence::Required => number(1),
-            // Types come before nodes, so a default cannot name one: it is written as a document.
-            Presence::Default(value) => {
-                Json::Array(vec![text(&encode(std::slice::from_ref(value)))])
+    fn declaration(&mut self, ty: &Type, out: &mut Writer) {
+        match ty {
+            Type::Enum(ty) => object("enum", out, |out| {
+                list(out, |out| {
+                    out.text(ty.name());
+                    list(out, |out| ty.words().for_each(|word| out.text(word)));
+                });
+            }),
+            Type::List(ty) => object("list", out, |out| self.ty(&ty.element, out)),
+            Type::Map(ty) => object("map", out, |out| {
+                list(out, |out| {
+                    self.ty(&ty.key, out);
+                    self.ty(&ty.value, out);
+                });
+            }),
+            Type::Choice(ty) => object("choice", out, |out| {
+                list(out, |out| {
+                    match ty.name() {
+                        Some(name) => out.text(name),
+                        None => out.null(),
+                    }
+                    list(out, |out| ty.alternatives.iter().for_each(|ty| self.ty(ty, out)));
+                });
+            }),
+            Type::Struct(ty) if schema::is_known(ty) => {
+                object("schema", out, |out| out.text(ty.name()));
             }
-        };
-        Json::Array(vec![text(field.name()), self.ty(field.ty()), presence])
+            Type::Struct(ty) => object("struct", out, |out| {
+                list(out, |out| {
+                    out.text(ty.name());
+                    list(out, |out| ty.fields().iter().for_each(|field| self.field(field, out)));
+                });
+            }),
+            Type::String | Type::Integer | Type::Float | Type::Boolean => out.null(),
+        }
     }
 
-    fn value(&mut self, value: &Value) -> Json {
+    fn field(&mut self, field: &Field, out: &mut Writer) {
+        list(out, |out| {
+            out.text(field.name());
+            self.ty(field.ty(), out);
+            match field.presence() {
+                Presence::Optional => number(0, out),
+                Presence::Required => number(1, out),
+                // Types come before nodes, so a default cannot name one: it is written as a document.
+                Presence::Default(value) => {
+                    list(out, |out| out.text(&encode(std::slice::from_ref(value))));
+                }
+            }
+        });
+    }
+
+    fn value(&mut self, value: &Value, out: &mut Writer) {
         match &value.data {
             Data::Scalar { ty, .. } => {
-                let ty = self.ty(ty);
-                object(vec![("t", ty), ("v", self.content(value))])
+                out.begin_object();
+                out.name("t");
+                self.ty(ty, out);
+                out.name("v");
+                self.content(value, out);
+                out.end_object();
             }
-            _ => self.content(value),
+            _ => self.content(value, out),
         }
     }
 
-    fn content(&mut self, value: &Value) -> Json {
+    fn content(&mut self, value: &Value, out: &mut Writer) {
         let scopes = value.scopes();
-        let mut members = match &value.data {
-            Data::Scalar { raw, .. } => {
-                let plain = match raw {
-                    Raw::Null => Json::Null,
-                    Raw::Bool(value) => Json::Bool(*value),
-                    Raw::Integer(value) => Json::Integer(value.clone()),
-                    Raw::Float(value) => Json::Float(*value),
-                    Raw::Text(value) => Json::Text(Arc::clone(value)),
-                    Raw::Foreign(form) => object(vec![("f", Json::Text(Arc::clone(form)))]),
-                };
-                if scopes.is_empty() {
-                    return plain;
-                }
-                vec![("v", plain)]
-            }
-            data => vec![("n", number(self.data(data)))],
+        let plain = |raw: &Raw, out: &mut Writer| match raw {
+            Raw::Null => out.null(),
+            Raw::Bool(value) => out.boolean(*value),
+            Raw::Integer(value) => out.whole(value),
+            Raw::Float(value) => out.float(*value),
+            Raw::Text(value) => out.text(value),
+            Raw::Foreign(form) => object("f", out, |out| out.text(form)),
         };
-        if !scopes.is_empty() {
-            let scopes = scopes.iter().map(|scope| self.scope(scope)).collect();
-            members.push(("s", Json::Array(scopes)));
+        if let Data::Scalar { raw, .. } = &value.data
+            && scopes.is_empty()
+        {
+            return plain(raw, out);
         }
-        object(members)
+        out.begin_object();
+        match &value.data {
+            Data::Scalar { raw, .. } => {
+                out.name("v");
+                plain(raw, out);
+            }
+            data => {
+                let node = self.data(data);
+                out.name("n");
+                number(node, out);
+            }
+        }
+        if !scopes.is_empty() {
+            out.name("s");
+            list(out, |out| scopes.iter().for_each(|scope| self.scope(scope, out)));
+        }
+        out.end_object();
     }
 
     /// Writes what is behind a value that is no scalar, once.
@@ -202,92 +226,118 @@ impl Encoder {
         match data {
             Data::Scalar { .. } => 0,
             Data::Struct(value) => self.structure(value),
-            Data::List(list) => self.node(Arc::as_ptr(list).cast(), |encoder| {
-                let ty = encoder.ty(&Type::List(Arc::clone(&list.ty)));
-                let items = list.items.iter().map(|item| encoder.content(item)).collect();
-                vec![text("L"), ty, Json::Array(items)]
+            Data::List(items) => self.node(Arc::as_ptr(items).cast(), |encoder, out| {
+                out.text("L");
+                encoder.ty(&Type::List(Arc::clone(&items.ty)), out);
+                list(out, |out| items.items.iter().for_each(|item| encoder.content(item, out)));
             }),
-            Data::Map(map) => self.node(Arc::as_ptr(map).cast(), |encoder| {
-                let ty = encoder.ty(&Type::Map(Arc::clone(&map.ty)));
-                let mut entries = Vec::with_capacity(2 * map.entries.len());
-                for (key, value) in &map.entries {
-                    entries.push(encoder.content(key));
-                    entries.push(encoder.content(value));
+            Data::Map(map) => self.node(Arc::as_ptr(map).cast(), |encoder, out| {
+                out.text("M");
+                encoder.ty(&Type::Map(Arc::clone(&map.ty)), out);
+                list(out, |out| {
+                    for (key, value) in &map.entries {
+                        encoder.content(key, out);
+                        encoder.content(value, out);
+                    }
+                });
+            }),
+            Data::Choice(choice) => self.node(Arc::as_ptr(choice).cast(), |encoder, out| {
+                out.text("C");
+                encoder.ty(&Type::Choice(Arc::clone(&choice.ty)), out);
+                out.boolean(choice.open);
+                encoder.value(&choice.inner, out);
+                match &choice.unfit {
+                    Some((tried, attribute)) => list(out, |out| {
+                        out.text(tried);
+                        out.text(attribute);
+                    }),
+                    None => out.null(),
                 }
-                vec![text("M"), ty, Json::Array(entries)]
-            }),
-            Data::Choice(choice) => self.node(Arc::as_ptr(choice).cast(), |encoder| {
-                let ty = encoder.ty(&Type::Choice(Arc::clone(&choice.ty)));
-                let unfit = match &choice.unfit {
-                    Some((tried, attribute)) => Json::Array(vec![
-                        Json::Text(Arc::clone(tried)),
-                        Json::Text(Arc::clone(attribute)),
-                    ]),
-                    None => Json::Null,
-                };
-                vec![text("C"), ty, Json::Bool(choice.open), encoder.value(&choice.inner), unfit]
             }),
         }
     }
 
     fn structure(&mut self, value: &Arc<StructValue>) -> usize {
-        self.node(Arc::as_ptr(value).cast(), |encoder| {
-            let ty = encoder.ty(&Type::Struct(Arc::clone(&value.ty)));
-            let origin = match &value.origin {
-                Some(Origin { file, line, column }) => Json::Array(vec![
-                    Json::Text(Arc::clone(file)),
-                    number(*line as usize),
-                    number(*column as usize),
-                ]),
-                None => Json::Null,
-            };
-            let mut given = Vec::with_capacity(2 * value.given.len());
-            for (position, attribute) in &value.given {
-                given.push(number(usize::from(*position)));
-                given.push(match attribute {
-                    Some(attribute) => encoder.content(attribute),
-                    None => object(vec![("x", number(0))]),
-                });
+        self.node(Arc::as_ptr(value).cast(), |encoder, out| {
+            out.text("S");
+            encoder.ty(&Type::Struct(Arc::clone(&value.ty)), out);
+            match &value.origin {
+                Some(Origin { file, line, column }) => list(out, |out| {
+                    out.text(file);
+                    number(*line as usize, out);
+                    number(*column as usize, out);
+                }),
+                None => out.null(),
             }
-            vec![text("S"), ty, origin, Json::Array(given)]
+            list(out, |out| {
+                for (position, attribute) in &value.given {
+                    number(usize::from(*position), out);
+                    match attribute {
+                        Some(attribute) => encoder.content(attribute, out),
+                        None => object("x", out, |out| number(0, out)),
+                    }
+                }
+            });
         })
     }
 
     fn environment(&mut self, environment: &Arc<Environment>) -> usize {
-        self.node(Arc::as_ptr(environment).cast(), |encoder| {
-            let mut entries = Vec::new();
-            for (address, binding) in environment.entries() {
-                let binding = match binding {
-                    Binding::Text(value) => Json::Text(Arc::clone(value)),
-                    Binding::Value(value) => encoder.value(value),
-                    Binding::Environment(inner) => {
-                        object(vec![("e", number(encoder.environment(inner)))])
-                    }
-                };
-                entries.push(Json::Array(vec![text(&address.to_string()), binding]));
-            }
-            vec![text("E"), Json::Array(entries)]
+        self.node(Arc::as_ptr(environment).cast(), |encoder, out| {
+            out.text("E");
+            list(out, |out| {
+                for (address, binding) in environment.entries() {
+                    list(out, |out| {
+                        out.text(&address.to_string());
+                        match binding {
+                            Binding::Text(value) => out.text(value),
+                            Binding::Value(value) => encoder.value(value, out),
+                            Binding::Environment(inner) => {
+                                let node = encoder.environment(inner);
+                                object("e", out, |out| number(node, out));
+                            }
+                        }
+                    });
+                }
+            });
         })
     }
 
-    fn node(&mut self, address: *const (), make: impl FnOnce(&mut Encoder) -> Vec<Json>) -> usize {
+    /// Writes a node, an array with these elements, unless it was written already. Gives its number.
+    fn node(
+        &mut self,
+        address: *const (),
+        elements: impl FnOnce(&mut Encoder, &mut Writer),
+    ) -> usize {
         if let Some(known) = self.known_nodes.get(&address) {
             return *known;
         }
-        let node = make(self);
-        self.nodes.push(Json::Array(node));
-        self.known_nodes.insert(address, self.nodes.len() - 1);
-        self.nodes.len() - 1
+        let mut node = Writer::new();
+        list(&mut node, |out| elements(self, out));
+        push(&mut self.nodes, node);
+        let position = self.known_nodes.len();
+        self.known_nodes.insert(address, position);
+        position
     }
 
-    fn scope(&mut self, scope: &Scope) -> Json {
+    fn scope(&mut self, scope: &Scope, out: &mut Writer) {
         match scope {
             Scope::Environment(environment) => {
-                object(vec![("e", number(self.environment(environment)))])
+                let node = self.environment(environment);
+                object("e", out, |out| number(node, out));
             }
-            Scope::Value(value) => self.value(value),
-            Scope::Attributes(value) => object(vec![("a", number(self.structure(value)))]),
-            Scope::Under(name, inner) => object(vec![("w", text(name)), ("in", self.scope(inner))]),
+            Scope::Value(value) => self.value(value, out),
+            Scope::Attributes(value) => {
+                let node = self.structure(value);
+                object("a", out, |out| number(node, out));
+            }
+            Scope::Under(name, inner) => {
+                out.begin_object();
+                out.name("w");
+                out.text(name);
+                out.name("in");
+                self.scope(inner, out);
+                out.end_object();
+            }
         }
     }
 }

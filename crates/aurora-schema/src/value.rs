@@ -606,6 +606,17 @@ pub(crate) fn coerce(ty: &Type, raw: &Raw) -> Result<Raw, Error> {
         _ => None,
     };
     coerced.ok_or_else(|| {
+        match (ty, raw) {
+            (Type::Integer, Raw::Float(value)) if value.is_infinite() => {
+                let message = "cannot convert float infinity to integer";
+                return Error::schema(message).because(Cause::Overflow);
+            }
+            (Type::Float, Raw::Integer(_)) => {
+                let message = "int too large to convert to float";
+                return Error::schema(message).because(Cause::Overflow);
+            }
+            _ => {}
+        }
         let got = match raw {
             Raw::Null => "null".to_owned(),
             Raw::Text(text) => quoted(text),

@@ -22,9 +22,8 @@ pub fn message(error: &Error) -> String {
         Some(Cause::Endless(text)) => {
             format!("Unable to interpolate {text}!  Maximum replacements reached.")
         }
-        Some(Cause::Required | Cause::Unresolved { .. } | Cause::Index) | None => {
-            error.message().to_owned()
-        }
+        Some(Cause::Required | Cause::Unresolved { .. } | Cause::Index | Cause::Overflow)
+        | None => error.message().to_owned(),
     }
 }
 
@@ -72,20 +71,25 @@ fn describe(ty: &Type, path: &[Segment], error: &Error, out: &mut String) {
             out.push_str(&format!("{ty}[{key}] failed check: "));
             describe(&map.value, rest, error, out);
         }
-        (Type::Choice(choice), segment) => {
-            let leads = |ty: &&Type| match (ty, segment) {
-                (Type::Struct(structure), Segment::Field(name)) => {
-                    structure.position(name).is_some()
-                }
-                (Type::List(_), Segment::Index(_)) | (Type::Map(_), Segment::Key(_)) => true,
-                _ => false,
-            };
-            match choice.alternatives.iter().find(leads) {
-                Some(alternative) => describe(alternative, path, error, out),
-                None => out.push_str(&leaf(ty, error)),
-            }
-        }
+        (Type::Choice(choice), _) => match choice.alternatives.iter().find(|ty| leads(ty, path)) {
+            Some(alternative) => describe(alternative, path, error, out),
+            None => out.push_str(&leaf(ty, error)),
+        },
         _ => out.push_str(&leaf(ty, error)),
+    }
+}
+
+/// Whether values of a type have something at the end of a path.
+fn leads(ty: &Type, path: &[Segment]) -> bool {
+    let Some((segment, rest)) = path.split_first() else { return true };
+    match (ty, segment) {
+        (Type::Struct(structure), Segment::Field(name)) => structure
+            .position(name)
+            .is_some_and(|position| leads(structure.fields()[position].ty(), rest)),
+        (Type::List(list), Segment::Index(_)) => leads(&list.element, rest),
+        (Type::Map(map), Segment::Key(_)) => leads(&map.value, rest),
+        (Type::Choice(choice), _) => choice.alternatives.iter().any(|ty| leads(ty, path)),
+        _ => false,
     }
 }
 
@@ -147,6 +151,15 @@ mod tests {
                     "task": {"name": "t"}, "container": {"docker": {}}}"#
             ),
             "MesosJob[container] failed: Container[docker] failed: Docker[image] is required."
+        );
+        // Docker has an image too, but nothing inside of it.
+        assert_eq!(
+            check(
+                &MESOS_JOB,
+                r#"{"name": "a", "role": "r", "cluster": "c", "environment": "e",
+                    "task": {"name": "t"}, "container": {"image": {"name": "i"}, "volumes": []}}"#
+            ),
+            "MesosJob[container] failed: Mesos[image] failed: AppcImage[image_id] is required."
         );
     }
 

@@ -53,7 +53,7 @@ pub struct Options {
     /// When snapshots are taken, apart from those that are asked for.
     pub snapshot: SnapshotPolicy,
     /// Are all states that the leader prepared compared with what applying the entries gives? Costs
-    /// the encoding of two whole states for each batch: for tests.
+    /// a look at two whole states for each batch: for tests.
     pub verify: bool,
     /// Time between two signs of life of the leader.
     pub heartbeat: Duration,

@@ -206,6 +206,7 @@ impl Job {
             run_limit: 0,
             grace: None,
             logger: logs::DEFAULT_LOGGER,
+            compress: false,
             supervisor: None,
         };
         launch::prepare(request).map_err(|failure| {

@@ -6,6 +6,9 @@
 //! coordinator begins each file. So nothing is read twice and nothing is left out as long as the
 //! follower is less behind than what is kept; when it is not, the mark says how much it has missed.
 //!
+//! A file that was compressed is the same file: it says which one it was made of, has its mark, and is
+//! read as if nothing had happened to it.
+//!
 //! Looking for files goes upwards, from the current one to the oldest, as they move in that direction:
 //! a file that is moved meanwhile may be seen twice, but is not missed.
 
@@ -18,6 +21,7 @@ use rustix::fs::OFlags;
 
 use super::Output;
 use super::account::{MARK, Mark};
+use super::gzip::{self, Unzip};
 use crate::files::open_regular;
 
 /// So many files of one output are looked at.
@@ -33,6 +37,9 @@ const FREE: u32 = 3;
 /// How often the present file is looked for before it is taken to be gone.
 const SCANS: u32 = 3;
 
+/// Bytes that are looked through at a time.
+const CHUNK: usize = 64 << 10;
+
 /// One file of a log.
 #[derive(Debug)]
 pub struct Part {
@@ -42,6 +49,20 @@ pub struct Part {
     /// Where it begins among everything that was written; absent where file systems have no room for
     /// marks, and in logs that nobody copies.
     mark: Option<Mark>,
+    content: Content,
+}
+
+/// How to read a file.
+#[derive(Debug)]
+enum Content {
+    /// As it is.
+    Plain,
+    /// Compressed.
+    Zipped {
+        /// Inode number of the file that it was made of.
+        source: Option<u64>,
+        reader: Box<Unzip>,
+    },
 }
 
 impl Part {
@@ -50,13 +71,27 @@ impl Part {
             0 => output.name().to_owned(),
             index => format!("{}.{index}", output.name()),
         };
-        let file = open_regular(directory, &name, OFlags::RDONLY)?;
+        let open = |name: &str| open_regular(directory, name, OFlags::RDONLY);
+        match open(&name) {
+            // A compressed file is there before the plain one goes.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && index > 0 => {
+                let file = open(&format!("{name}.gz"))?;
+                let mut head = [0; gzip::HEAD];
+                let n = file.read_at(&mut head, 0)?;
+                let source = head.get(..n).and_then(gzip::source);
+                Part::new(file, Content::Zipped { source, reader: Box::default() })
+            }
+            file => Part::new(file?, Content::Plain),
+        }
+    }
+
+    fn new(file: File, content: Content) -> io::Result<Part> {
         let meta = file.metadata()?;
         let mut buffer = [0; Mark::ROOM];
         let mark = rustix::fs::fgetxattr(&file, MARK, &mut buffer[..])
             .ok()
             .and_then(|length| Mark::decode(buffer.get(..length)?));
-        Ok(Part { file, device: meta.dev(), inode: meta.ino(), mark })
+        Ok(Part { file, device: meta.dev(), inode: meta.ino(), mark, content })
     }
 
     /// The file.
@@ -69,8 +104,85 @@ impl Part {
         (self.device, self.inode)
     }
 
+    /// Is it the same part of the log?
     fn is(&self, other: &Part) -> bool {
-        self.id() == other.id()
+        self.id() == other.id() || self.was_made_of(other) || other.was_made_of(self)
+    }
+
+    /// The number of a file that is gone may be another one's by now; its mark is not.
+    fn was_made_of(&self, other: &Part) -> bool {
+        let Content::Zipped { source, .. } = self.content else { return false };
+        self.device == other.device && source == Some(other.inode) && self.mark == other.mark
+    }
+
+    /// Bytes of content.
+    fn length(&mut self) -> io::Result<u64> {
+        match &mut self.content {
+            Content::Plain => Ok(self.file.metadata()?.len()),
+            Content::Zipped { reader, .. } => reader.length(&self.file),
+        }
+    }
+
+    /// Reads content; 0: there is nothing at this place.
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match &mut self.content {
+            Content::Plain => self.file.read_at(buffer, offset),
+            Content::Zipped { reader, .. } => reader.read_at(&self.file, buffer, offset),
+        }
+    }
+
+    /// Where the last `lines` lines before `end` start, and how many line starts were found there. A
+    /// line end at the very end of a log ends the last line and starts no other.
+    fn last_lines(&mut self, end: u64, lines: usize, end_of_log: bool) -> io::Result<(u64, usize)> {
+        match &self.content {
+            Content::Plain => start_of_last_lines(&self.file, end, lines, end_of_log),
+            Content::Zipped { .. } => self.last_lines_forward(end, lines, end_of_log),
+        }
+    }
+
+    /// The same for what cannot be read backwards: the lines are counted, then the right one is looked
+    /// for.
+    fn last_lines_forward(
+        &mut self,
+        end: u64,
+        lines: usize,
+        end_of_log: bool,
+    ) -> io::Result<(u64, usize)> {
+        if lines == 0 {
+            return Ok((end, 0));
+        }
+        // What is after the line end with this number, counted from 0; or how many there are.
+        let mut scan = |wanted: usize| -> io::Result<Result<u64, usize>> {
+            let mut chunk = vec![0; CHUNK];
+            let (mut at, mut seen) = (0, 0);
+            while at < end {
+                let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(CHUNK);
+                let n = self.read_at(&mut chunk[..most], at)?;
+                for (i, byte) in chunk[..n].iter().enumerate() {
+                    let after = at + i as u64 + 1;
+                    if *byte == b'\n' && !(end_of_log && after == end) {
+                        if seen == wanted {
+                            return Ok(Ok(after));
+                        }
+                        seen += 1;
+                    }
+                }
+                at += n as u64;
+                if n == 0 {
+                    break;
+                }
+            }
+            Ok(Err(seen))
+        };
+        let Err(found) = scan(usize::MAX)? else { return Ok((0, 0)) };
+        match found.checked_sub(lines) {
+            None => Ok((0, found)),
+            Some(first) => Ok(match scan(first)? {
+                Ok(start) => (start, lines),
+                // It shrank in between.
+                Err(found) => (0, found),
+            }),
+        }
     }
 }
 
@@ -104,12 +216,12 @@ pub struct Follower {
 impl Follower {
     /// Opens a log in the log directory of a run, at the end of what is there.
     pub fn open(directory: OwnedFd, output: Output) -> io::Result<Follower> {
-        let part = Part::open(&directory, output, 0).or_else(|error| match error.kind() {
+        let mut part = Part::open(&directory, output, 0).or_else(|error| match error.kind() {
             // Just between two files.
             io::ErrorKind::NotFound => Part::open(&directory, output, 1).map_err(|_| error),
             _ => Err(error),
         })?;
-        let offset = part.file.metadata()?.len();
+        let offset = part.length()?;
         let (next, told) = (Vec::new(), Vec::new());
         Ok(Follower { directory, output, part, offset, next, told })
     }
@@ -130,7 +242,7 @@ impl Follower {
         let mut end_of_log = true;
         loop {
             let end = self.offset;
-            let (start, found) = start_of_last_lines(&self.part.file, end, wanted, end_of_log)?;
+            let (start, found) = self.part.last_lines(end, wanted, end_of_log)?;
             self.offset = start;
             wanted -= found.min(wanted);
             if start > 0 || wanted == 0 {
@@ -138,8 +250,8 @@ impl Follower {
             }
             // A line may begin in one file and end in the next.
             end_of_log &= end == 0;
-            let Some(previous) = self.previous()? else { return Ok(()) };
-            let end = previous.file.metadata()?.len();
+            let Some(mut previous) = self.previous()? else { return Ok(()) };
+            let end = previous.length()?;
             self.next.push(std::mem::replace(&mut self.part, previous));
             self.offset = end;
         }
@@ -149,8 +261,8 @@ impl Follower {
     fn previous(&self) -> io::Result<Option<Part>> {
         let parts = self.parts(Until::Before)?;
         let Some(at) = parts.iter().position(|part| part.is(&self.part)) else { return Ok(None) };
-        let Some(previous) = parts.into_iter().nth(at + 1) else { return Ok(None) };
-        let length = previous.file.metadata()?.len();
+        let Some(mut previous) = parts.into_iter().nth(at + 1) else { return Ok(None) };
+        let length = previous.length()?;
         let fits = match (previous.mark, self.part.mark) {
             (Some(there), Some(here)) => there.start.saturating_add_unsigned(length) == here.start,
             _ => true,
@@ -185,10 +297,10 @@ impl Follower {
 
     fn read_here(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.part.file.read_at(buffer, self.offset) {
+            match self.part.read_at(buffer, self.offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) => {
-                    if self.part.file.metadata()?.len() >= self.offset {
+                    if self.part.length()? >= self.offset {
                         return Ok(0);
                     }
                     // Somebody emptied the file.
@@ -303,7 +415,6 @@ fn start_of_last_lines(
     lines: usize,
     end_of_log: bool,
 ) -> io::Result<(u64, usize)> {
-    const CHUNK: usize = 64 << 10;
     let mut chunk = vec![0; CHUNK];
     let (mut at, mut seen) = (end, 0);
     if lines == 0 {
@@ -335,7 +446,9 @@ fn start_of_last_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logs::files::{Directory, LogFiles};
+    use crate::logs::Limits;
+    use crate::logs::files::{Directory, Job, LogFiles};
+    use crate::logs::gzip::compress;
     use proptest::prelude::*;
     use rustix::fs::Mode;
     use std::os::fd::AsFd;
@@ -356,10 +469,11 @@ mod tests {
 
     impl Log {
         fn new(backups: u32) -> Log {
+            let limits = |backups| Some(Limits { size: 1, backups, compress: true });
             let dir = tempfile::tempdir().unwrap();
             let fd = open(dir.path());
             let directory = Directory::new(open(dir.path()), fd.as_fd(), c"p", c"0").unwrap();
-            let files = LogFiles::open(&directory, Output::Stdout, Some(backups)).unwrap();
+            let files = LogFiles::open(&directory, Output::Stdout, limits(backups)).unwrap();
             Log { dir, directory, files, mark: Mark { start: 0, dropped: 0 } }
         }
 
@@ -370,6 +484,29 @@ mod tests {
 
         fn rotate(&mut self) {
             self.files.rotate(&self.directory, self.mark).unwrap();
+        }
+
+        /// Compresses the next file, if one waits, and gives it no name yet.
+        fn make_compressed(&mut self) -> Option<Job> {
+            let (job, file) = self.files.job(&self.directory)?;
+            self.files.backlog().unwrap().begun();
+            let (directory, target) = (self.directory.fd(), job.target.as_c_str());
+            compress(directory, file.as_fd(), job.identity, job.log, target, || true).unwrap();
+            Some(job)
+        }
+
+        fn compress(&mut self) {
+            if let Some(job) = self.make_compressed() {
+                self.files.compressed(&self.directory, &job, true);
+            }
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = std::fs::read_dir(self.dir.path()).unwrap();
+            let mut names: Vec<String> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
         }
 
         fn follow(&self) -> Follower {
@@ -472,6 +609,85 @@ mod tests {
     }
 
     #[test]
+    fn last_lines_reach_into_compressed_files() {
+        let mut log = Log::new(3);
+        for text in ["l1\nl2\nl", "3\nl4\n", "l5\n"] {
+            log.write(text);
+            log.rotate();
+            log.compress();
+        }
+        assert_eq!(log.names(), ["stdout", "stdout.1.gz", "stdout.2.gz", "stdout.3.gz"]);
+        let last = |lines| {
+            let mut follower = log.follow();
+            follower.rewind(lines).unwrap();
+            news(&mut follower)
+        };
+        assert_eq!(last(0), "");
+        assert_eq!(last(1), "l5\n");
+        assert_eq!(last(2), "l4\nl5\n");
+        assert_eq!(last(3), "l3\nl4\nl5\n");
+        assert_eq!(last(50), "l1\nl2\nl3\nl4\nl5\n");
+    }
+
+    #[test]
+    fn a_follower_knows_a_file_that_was_compressed() {
+        let mut log = Log::new(3);
+        let mut follower = log.follow();
+        log.write("first ");
+        assert_eq!(news(&mut follower), "first ");
+        log.write("a ");
+        log.rotate();
+        log.compress();
+        log.write("b ");
+        log.rotate();
+        log.compress();
+        log.write("c ");
+        assert_eq!(news(&mut follower), "a b c ");
+        // One that is in a compressed file while that moves on.
+        let mut again = log.follow();
+        again.rewind(9).unwrap();
+        for text in ["d ", "e "] {
+            log.rotate();
+            log.compress();
+            log.write(text);
+        }
+        assert_eq!(news(&mut again), "first a b c d e ");
+        // Both are there for a moment, and for ever if somebody dies in between.
+        log.rotate();
+        log.make_compressed().unwrap();
+        let path = |name: &str| log.dir.path().join(name);
+        std::fs::rename(path("stdout.gz.tmp"), path("stdout.1.gz")).unwrap();
+        log.write("f ");
+        assert_eq!(news(&mut again), "f ");
+        let mut both = log.follow();
+        both.rewind(1).unwrap();
+        assert_eq!(news(&mut both), "c d e f ");
+        for text in ["h ", "i ", "j ", "k ", "l "] {
+            log.rotate();
+            log.compress();
+            log.write(text);
+        }
+        assert_eq!(news(&mut again), "<2 missed>i j k l ");
+    }
+
+    #[test]
+    fn half_a_compressed_file_is_a_gap() {
+        let mut log = Log::new(3);
+        log.write(&"line\n".repeat(30_000));
+        log.rotate();
+        log.compress();
+        log.write("next\n");
+        let zipped = log.dir.path().join("stdout.1.gz");
+        let length = std::fs::metadata(&zipped).unwrap().len();
+        File::options().write(true).open(&zipped).unwrap().set_len(length / 2).unwrap();
+        let mut follower = log.follow();
+        follower.rewind(2).unwrap();
+        assert_eq!(news(&mut follower), "next\n", "what does not reach so far is not before it");
+        std::fs::write(&zipped, "nonsense").unwrap();
+        assert_eq!(news(&mut log.follow()), "");
+    }
+
+    #[test]
     fn a_log_that_was_emptied_or_made_anew_goes_on() {
         let mut log = Log::new(1);
         log.write("aaa");
@@ -527,7 +743,7 @@ mod tests {
         #[test]
         fn nothing_is_lost_or_doubled(
             backups in 1u32..5,
-            steps in proptest::collection::vec((0u8..4, 1usize..9), 1..60),
+            steps in proptest::collection::vec((0u8..6, 1usize..9), 1..60),
         ) {
             let mut log = Log::new(backups);
             let mut follower = log.follow();
@@ -542,6 +758,7 @@ mod tests {
                         written.extend(text);
                     }
                     1 => log.rotate(),
+                    4 | 5 => log.compress(),
                     _ => for _ in 0..n {
                         match follower.read(&mut buffer).unwrap() {
                             Found::Bytes(n) => {

@@ -4,7 +4,7 @@
 //! waiting. Nothing here allocates; the buffers are pages of their own, given back when nothing
 //! comes for a while.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use super::account::{Account, Mark};
-use super::files::{Directory, LogFiles};
+use super::files::{Directory, Job, LogFiles};
 use super::pace::Pace;
 use super::patience::{Patience, Verdict};
 use super::rotation::{Rotation, Step};
@@ -58,11 +58,35 @@ pub(crate) struct Relay {
     pace: Pace,
     /// When to give memory back; `None`: that is done.
     idle_at: Option<Micros>,
+    /// Are rotated files compressed?
+    compresses: bool,
+    /// Who compresses one now.
+    compressor: Option<Compressor>,
+    /// When compressing ends, done or not; `None`: it has time.
+    compress_until: Option<Micros>,
+}
+
+/// A child that compresses a file.
+#[derive(Debug)]
+struct Compressor {
+    pid: i32,
+    /// Index of the channel whose file it is.
+    channel: usize,
+    job: Job,
 }
 
 impl Relay {
-    pub(crate) fn new(directory: Directory, channels: [Channel; 2]) -> Relay {
-        Relay { directory, channels, pace: Pace::new(), idle_at: None }
+    pub(crate) fn new(directory: Directory, mut channels: [Channel; 2]) -> Relay {
+        let compresses = channels.iter_mut().any(|channel| channel.files.backlog().is_some());
+        Relay {
+            directory,
+            channels,
+            pace: Pace::new(),
+            idle_at: None,
+            compresses,
+            compressor: None,
+            compress_until: None,
+        }
     }
 
     /// Writes a line of our own to the log of errors.
@@ -129,7 +153,8 @@ impl Relay {
 
     /// When to stop waiting.
     fn timeout(&self) -> Option<Micros> {
-        self.channels.iter().flat_map(Channel::timers).chain([self.idle_at]).flatten().min()
+        let own = [self.idle_at, self.compress_until];
+        self.channels.iter().flat_map(Channel::timers).chain(own).flatten().min()
     }
 
     fn copy(&mut self, ready: [bool; 2]) {
@@ -157,6 +182,102 @@ impl Relay {
         self.idle_at = Some(now + IDLE);
         self.pace.read(now, fullest.0, fullest.1);
     }
+
+    // ---- compressing ----
+
+    /// Are rotated files compressed?
+    pub(crate) fn compresses(&self) -> bool {
+        self.compresses
+    }
+
+    /// Is there anything to compress, or somebody who does?
+    pub(crate) fn is_compressing(&mut self) -> bool {
+        self.compresses
+            && (self.compressor.is_some()
+                || self
+                    .channels
+                    .iter_mut()
+                    .any(|channel| channel.files.backlog().is_some_and(|log| log.is_pending())))
+    }
+
+    /// The child that compresses, if it does so for nothing or its time is over.
+    pub(crate) fn vain_compressor(&mut self) -> Option<i32> {
+        if self.compress_until.is_some_and(|until| until <= now()) {
+            self.stop_compressing();
+        }
+        let compressor = self.compressor.as_ref()?;
+        let files = &mut self.channels.get_mut(compressor.channel)?.files;
+        files.backlog().is_some_and(|backlog| backlog.is_vain()).then_some(compressor.pid)
+    }
+
+    /// Has a child compress the next file, if there is one and nobody is at it. `start` gives the pid
+    /// of the child, which has the directory and the file; `None`: there is no room for one.
+    pub(crate) fn compress_next(
+        &mut self,
+        start: impl Fn(BorrowedFd<'_>, BorrowedFd<'_>, &Job) -> Option<i32>,
+    ) {
+        if self.compressor.is_some() {
+            return;
+        }
+        for (i, channel) in self.channels.iter_mut().enumerate() {
+            let Some((job, file)) = channel.files.job(&self.directory) else { continue };
+            let started = start(self.directory.fd(), file.as_fd(), &job);
+            if let Some(backlog) = channel.files.backlog() {
+                match started {
+                    Some(_) => backlog.begun(),
+                    None => backlog.put_off(),
+                }
+            }
+            self.compressor = started.map(|pid| Compressor { pid, channel: i, job });
+            return;
+        }
+    }
+
+    /// A child has ended. True if it is the one that compressed; `done`: it did what it should.
+    pub(crate) fn child_ended(&mut self, pid: i32, done: bool) -> bool {
+        let Some(compressor) = self.compressor.take_if(|compressor| compressor.pid == pid) else {
+            return false;
+        };
+        if let Some(channel) = self.channels.get_mut(compressor.channel) {
+            channel.files.compressed(&self.directory, &compressor.job, done);
+        }
+        true
+    }
+
+    /// Gives the child that compresses away, to be ended. Its file waits again.
+    pub(crate) fn give_compressor(&mut self) -> Option<i32> {
+        let compressor = self.compressor.take()?;
+        if let Some(channel) = self.channels.get_mut(compressor.channel)
+            && let Some(backlog) = channel.files.backlog()
+        {
+            backlog.lost();
+        }
+        Some(compressor.pid)
+    }
+
+    /// What is left of children that are gone goes as well.
+    pub(crate) fn remove_temporaries(&self) {
+        self.channels.iter().for_each(|channel| channel.files.remove_temporary(&self.directory));
+    }
+
+    /// Compressing has so many microseconds from now on.
+    pub(crate) fn limit_compressing(&mut self, time: Micros) {
+        if self.compress_until.is_none() {
+            self.compress_until = Some(now().saturating_add(time));
+        }
+    }
+
+    /// Nothing more is compressed.
+    pub(crate) fn stop_compressing(&mut self) {
+        self.compress_until = None;
+        for channel in &mut self.channels {
+            if let Some(backlog) = channel.files.backlog() {
+                backlog.stop();
+            }
+        }
+    }
+
+    // ---- the end ----
 
     /// Copies what the process has written before now, as far as the destinations take it. More may
     /// follow, from whatever still has the pipes.
@@ -276,7 +397,7 @@ impl Channel {
             filled: 0,
             for_file: 0,
             for_console: 0,
-            files: LogFiles::open(directory, output, limits.map(|limits| limits.backups))?,
+            files: LogFiles::open(directory, output, limits)?,
             rotation: Rotation::new(limits.map(|limits| limits.size)),
             account: Account::new(),
             patience: Patience::Good,
@@ -340,7 +461,15 @@ impl Channel {
                     self.patience.succeeded();
                 }
                 Err(Errno::INTR) => {}
-                Err(errno) => verdict = Err((self.patience.failed(now), Some(errno))),
+                Err(errno) => {
+                    if matches!(errno, Errno::NOSPC | Errno::DQUOT)
+                        && let Some(backlog) = self.files.backlog()
+                    {
+                        // The half of a compressed file is worth less than what comes now.
+                        backlog.interrupt();
+                    }
+                    verdict = Err((self.patience.failed(now), Some(errno)));
+                }
             }
         }
         if let Err((Verdict::Drop, errno)) = verdict {

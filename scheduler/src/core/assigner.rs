@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::config::ConfigNo;
-use super::engine::{Core, Effect, place};
+use super::engine::Core;
 use super::filter::{self, Veto, VetoGroup};
 use super::machine::Outcome;
 use super::manager::Ledger;
 use super::name::{TaskId, Text};
 use super::offers::{Held, Suits};
 use super::reservations::InstanceKey;
+use super::spread::Spread;
 use super::stats::Stats;
 use super::status::Status;
 use super::task::Task;
@@ -52,47 +53,51 @@ impl Round {
                 // Equal tasks: what one cannot find, the next one cannot, either.
                 None if hopeless => None,
                 None => {
-                    let found = self.search(core);
+                    let found = self.search(core).or_else(|| self.search_opened(core));
                     hopeless = found.is_none();
                     found
                 }
             };
-            match found {
-                Some(held) if self.launch(core, task, &held, &instance) => placed += 1,
-                _ => core.ledger.stats.schedule_attempts_no_match += 1,
+            if found.is_some_and(|found| self.launch(core, task, found, &instance)) {
+                placed += 1;
+            } else {
+                core.ledger.stats.schedule_attempts_no_match += 1;
             }
         }
         placed
     }
 
     /// The offer of an agent that is kept for the task, if it suits.
-    fn reserved(&self, core: &mut Core, agent: &Text) -> Option<Arc<Held>> {
-        let held = core.offers.of_agent(agent)?.clone();
+    fn reserved(&self, core: &mut Core, agent: &Text) -> Option<Found> {
         let group = core.groups.get_mut(self.config)?;
         let Ledger { state, settings, stats, now, .. } = &mut core.ledger;
         let spread = core.spreads.get(state, &group.config.job);
         let request = filter::Request { config: &group.config, needs: &group.needs, spread };
-        let place = place(&held, group.revocable);
+        let (found, place) = match core.offers.of_agent(agent) {
+            Some(held) => (Found::Held(held.clone()), held.place(group.revocable)),
+            None => {
+                let number = core.opened.of_agent(agent)?;
+                (Found::Opened(number), core.opened.get(number)?.place(group.revocable))
+            }
+        };
         let vetoes = filter::vetoes(&request, &place, *now, settings.unavailability_threshold);
         count(stats, &vetoes);
-        vetoes.is_empty().then_some(held)
+        vetoes.is_empty().then_some(found)
     }
 
-    /// The first offer, in order, that suits the group.
-    fn search(&self, core: &mut Core) -> Option<Arc<Held>> {
+    /// The first offer, in order, that has no task yet and suits the group.
+    fn search(&self, core: &mut Core) -> Option<Found> {
         let group = core.groups.get_mut(self.config)?;
         let Ledger { state, settings, stats, now, .. } = &mut core.ledger;
         let now = *now;
         let (config, revocable) = (&group.config, group.revocable);
-        let limited =
-            config.constraints.iter().any(|c| matches!(c.rule, super::config::Rule::Limit(_)));
-        let none = super::spread::Spread::default();
-        let spread = if limited { core.spreads.get(state, &config.job) } else { &none };
+        let none = Spread::default();
+        let spread = if config.has_limits() { core.spreads.get(state, &config.job) } else { &none };
         let request = filter::Request { config, needs: &group.needs, spread };
         let reservations = &core.reservations;
         let judge = |held: &Held| {
             stats.veto_evaluated_offers += 1;
-            let place = place(held, revocable);
+            let place = held.place(revocable);
             let vetoes = filter::vetoes(&request, &place, now, settings.unavailability_threshold);
             count(stats, &vetoes);
             match Veto::group(&vetoes) {
@@ -107,30 +112,70 @@ impl Round {
         let world = (spread.version(), reservations.version());
         let longest = settings.min_offer_hold + settings.offer_hold_jitter;
         let hold = (!settings.hold_offers_forever).then_some(longest);
-        core.offers.find(&mut group.sight, &group.needs, world, (now, hold), judge).cloned()
+        let found =
+            core.offers.find(&mut group.sight, &group.needs, world, (now, hold), judge).cloned();
+        found.map(Found::Held)
     }
 
-    fn launch(
-        &self,
-        core: &mut Core,
-        task: &Task,
-        held: &Arc<Held>,
-        instance: &InstanceKey,
-    ) -> bool {
-        let agent = &held.offer.agent;
-        let Some(ports) = held.choose_ports(&task.config.ports) else { return false };
-        if core.ledger.assign(&task.id, agent, ports) != Outcome::Success {
+    /// The offer with the fewest tasks of those that got some in this tick and still suit the group.
+    fn search_opened(&self, core: &mut Core) -> Option<Found> {
+        let group = core.groups.get_mut(self.config)?;
+        let Ledger { state, settings, now, .. } = &mut core.ledger;
+        let (config, revocable) = (&group.config, group.revocable);
+        let none = Spread::default();
+        let spread = if config.has_limits() { core.spreads.get(state, &config.job) } else { &none };
+        let request = filter::Request { config, needs: &group.needs, spread };
+        let found = core.opened.find(|opened| {
+            let place = opened.place(revocable);
+            // Most are too full: that is known before anything else is looked at.
+            place.free.covers(&group.needs)
+                && core.reservations.admits(&opened.held.offer.agent.id, self.config)
+                && filter::vetoes(&request, &place, *now, settings.unavailability_threshold)
+                    .is_empty()
+        });
+        found.map(Found::Opened)
+    }
+
+    fn launch(&self, core: &mut Core, task: &Task, found: Found, instance: &InstanceKey) -> bool {
+        let names = &task.config.ports;
+        let (held, ports) = match &found {
+            Found::Held(held) => (held, held.choose_ports(names, 0)),
+            Found::Opened(number) => {
+                let Some(opened) = core.opened.get(*number) else { return false };
+                (&opened.held, opened.choose_ports(names))
+            }
+        };
+        let (Some(ports), agent) = (ports, held.offer.agent.clone()) else { return false };
+        if core.ledger.assign(&task.id, &agent, ports) != Outcome::Success {
             return false;
         }
-        core.offers.take(&held.offer.id);
+        let number = match found {
+            Found::Held(held) => {
+                core.take_offer(&held.offer.id);
+                core.opened.open(held)
+            }
+            Found::Opened(number) => number,
+        };
         core.reservations.release_instance(instance);
         core.reservations.used(&agent.id, self.config);
-        let Some(task) = core.ledger.state.task(&task.id).cloned() else { return false };
-        let refuse = core.ledger.settings.offer_filter;
-        core.stage(Effect::Launch { offer: held.offer.id.clone(), task, refuse });
+        if let (Some(task), Some(group)) =
+            (core.ledger.state.task(&task.id).cloned(), core.groups.get_mut(self.config))
+        {
+            let settings = &core.ledger.settings;
+            core.opened.give(number, task, &group.needs, group.revocable, settings);
+        }
         core.follow();
         true
     }
+}
+
+/// A place for a task.
+#[derive(Debug)]
+enum Found {
+    /// An offer that has no task yet.
+    Held(Arc<Held>),
+    /// The number of one that got some in this tick.
+    Opened(usize),
 }
 
 fn count(stats: &mut Stats, vetoes: &[Veto]) {

@@ -50,7 +50,7 @@ pub struct Config {
 
 /// Number of a configuration. No two configurations of a process have the same one, wherever they
 /// were interned. Not durable: another process counts differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigNo(pub u64);
 
 /// Where a task may run.
@@ -86,6 +86,11 @@ impl Config {
     /// Does it ask for an attribute of this name?
     pub fn constrains(&self, name: &str) -> bool {
         self.constraints.iter().any(|constraint| &*constraint.name == name)
+    }
+
+    /// Does it matter where the other tasks of the job are?
+    pub fn has_limits(&self) -> bool {
+        self.constraints.iter().any(|constraint| matches!(constraint.rule, Rule::Limit(_)))
     }
 }
 

@@ -27,6 +27,7 @@ use super::manager::{Change, Ledger};
 use super::name::{Millis, TaskId, Text};
 use super::offers::{Added, Held, Offer, Offers};
 use super::op::{Op, Transaction};
+use super::opened::OpenedOffers;
 use super::query::Query;
 use super::reconcile::Reconciliation;
 use super::reschedule;
@@ -99,12 +100,12 @@ pub struct Receipt {
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Accept an offer with the launch of one task.
+    /// Accept an offer with the launch of tasks.
     Launch {
         /// The offer.
         offer: Text,
-        /// The task, with its ports.
-        task: Arc<Task>,
+        /// The tasks, at least one, each with its ports.
+        tasks: Vec<Arc<Task>>,
         /// For how long Mesos should not offer the rest, in milliseconds.
         refuse: Millis,
     },
@@ -153,6 +154,7 @@ pub struct Core {
     pub(super) ledger: Ledger,
     pub(super) timers: Timers,
     pub(super) offers: Offers,
+    pub(super) opened: OpenedOffers,
     pub(super) groups: Groups,
     pub(super) spreads: Spreads,
     pub(super) reservations: Reservations,
@@ -177,6 +179,7 @@ impl Core {
             ledger: Ledger::new(state, pool, settings, Dice::new(seed), now),
             timers: Timers::default(),
             offers: Offers::default(),
+            opened: OpenedOffers::default(),
             groups: Groups::default(),
             spreads: Spreads::default(),
             reservations: Reservations::default(),
@@ -190,7 +193,10 @@ impl Core {
         };
         let mut tasks: Vec<Arc<Task>> = core.ledger.state.tasks().cloned().collect();
         tasks.sort_by_key(|task| task.last_change());
+        let Ledger { state, stats, .. } = &mut core.ledger;
+        state.hosts().for_each(|host| stats.host(host));
         for task in &tasks {
+            core.count(task);
             if task.status == Status::Pending {
                 core.wait_for_place(task, true);
             } else {
@@ -216,11 +222,14 @@ impl Core {
                     self.ledger.record(Op::SaveFramework(id));
                 }
             }
-            Event::Disconnected => self.offers.clear(),
+            Event::Disconnected => {
+                self.offers.clear();
+                self.timers.forget_offers();
+            }
             Event::Offers(offers) => self.on_offers(offers),
             Event::Rescinded(id) => {
                 self.ledger.stats.offers_rescinded += 1;
-                let held = self.offers.take(&id).is_some();
+                let held = self.take_offer(&id).is_some();
                 self.ledger.stats.offer_cancel_failures += u64::from(!held);
             }
             Event::Statuses(updates) => self.on_statuses(updates, out),
@@ -303,8 +312,16 @@ impl Core {
             }
             self.follow();
         }
-        let mut rounds = 0;
-        while self.groups.any_ready() {
+        self.rounds(out);
+        self.send_launches();
+    }
+
+    /// Gives groups their turns, as far as the rate limit goes.
+    fn rounds(&mut self, out: &mut Effects) {
+        for rounds in 1..=ROUNDS_PER_TICK {
+            if !self.groups.any_ready() {
+                return;
+            }
             if !self.limit.admit(self.ledger.now) {
                 self.ledger.stats.schedule_attempts_blocks += u64::from(!self.blocked);
                 self.blocked = true;
@@ -313,10 +330,18 @@ impl Core {
             self.blocked = false;
             let Some(config) = self.groups.take_ready() else { return };
             self.round(config);
-            rounds += 1;
             if rounds % self.ledger.settings.max_rounds_per_transaction.max(1) == 0 {
                 self.flush(out);
             }
+        }
+    }
+
+    /// Everything that an offer got in this tick leaves with one call.
+    fn send_launches(&mut self) {
+        let refuse = self.ledger.settings.offer_filter;
+        for opened in self.opened.take() {
+            let offer = opened.held.offer.id.clone();
+            self.stage(Effect::Launch { offer, tasks: opened.tasks, refuse });
         }
     }
 
@@ -347,7 +372,10 @@ impl Core {
             match self.offers.add(offer, host, settings, expires, dice.bits()) {
                 Added::Held(Some(at)) => self.timers.set(at, Due::Offer(id)),
                 Added::Held(None) => {}
-                Added::Second(other) => self.decline(vec![other, id]),
+                Added::Second(other) => {
+                    self.timers.forget_offer(&other);
+                    self.decline(vec![other, id]);
+                }
             }
         }
     }
@@ -355,6 +383,7 @@ impl Core {
     /// Saves what is known of a host. Offers and spreads follow.
     pub(super) fn save_host(&mut self, host: Arc<Host>) {
         if self.ledger.save_host(host.clone()) {
+            self.ledger.stats.host(&host);
             self.offers.change_host(&host, &self.ledger.settings);
             self.spreads.forget();
         }
@@ -362,9 +391,18 @@ impl Core {
 
     fn on_offer_held(&mut self, id: &Text) {
         // Another offer cannot have the same id.
-        if self.offers.take(id).is_some() {
+        if self.take_offer(id).is_some() {
             self.decline(vec![id.clone()]);
         }
+    }
+
+    /// Stops holding an offer.
+    pub(super) fn take_offer(&mut self, id: &Text) -> Option<Arc<Held>> {
+        let held = self.offers.take(id)?;
+        if held.expires.is_some() {
+            self.timers.forget_offer(id);
+        }
+        Some(held)
     }
 
     fn decline(&mut self, offers: Vec<Text>) {
@@ -429,6 +467,7 @@ impl Core {
             needs: config.resources + overhead.copied().unwrap_or(Bag::EMPTY),
             revocable: settings.tiers.get(config.tier.as_ref()).revocable,
             queue: [task.id.clone()].into(),
+            waiting: 1,
             penalty,
             sight: super::offers::Sight::default(),
             nearest: None,
@@ -438,11 +477,9 @@ impl Core {
     /// A round of a group: a place for some of its tasks.
     fn round(&mut self, config: ConfigNo) {
         self.reservations.expire(self.ledger.now);
-        let Some(round) = Round::of(self, config) else {
-            self.groups.remove(config);
-            return;
-        };
+        let Some(round) = Round::of(self, config) else { return };
         let placed = round.run(self);
+        // It ends with its last task.
         let Some(group) = self.groups.get_mut(config) else { return };
         let Ledger { settings, dice, now, state, .. } = &mut self.ledger;
         // What was placed is in front, unless an instance had to wait for its own agent.
@@ -450,17 +487,16 @@ impl Core {
         while group.queue.front().is_some_and(|id| !waits(id)) {
             group.queue.pop_front();
         }
-        if group.queue.is_empty() {
-            self.groups.remove(config);
+        if placed > 0 {
+            // There may be more for it in the same offers, whose rest is gone after this tick.
+            group.penalty = settings.first_schedule_delay;
+            self.groups.make_ready(config);
             return;
         }
-        group.penalty = if placed > 0 {
-            settings.first_schedule_delay
-        } else {
-            // The first delay is none of its steps.
-            let bounds = settings.schedule_penalty;
-            dice.back_off(bounds, if group.penalty < bounds.initial { 0 } else { group.penalty })
-        };
+        // The first delay is none of its steps.
+        let bounds = settings.schedule_penalty;
+        let last = if group.penalty < bounds.initial { 0 } else { group.penalty };
+        group.penalty = dice.back_off(bounds, last);
         self.timers.set(*now + group.penalty, Due::Group(config));
     }
 
@@ -488,7 +524,7 @@ impl Core {
         let spread = self.spreads.get(&self.ledger.state, &group.config.job);
         let request = filter::Request { config: &group.config, needs: &group.needs, spread };
         let vetoes = |held: &Arc<Held>| {
-            filter::vetoes(&request, &place(held, group.revocable), now, threshold)
+            filter::vetoes(&request, &held.place(group.revocable), now, threshold)
         };
         let vetoes = self.offers.usable().map(vetoes).filter(|vetoes| !vetoes.is_empty());
         let nearest = vetoes.min_by_key(|v| v.iter().map(filter::Veto::score).sum::<i64>())?;
@@ -504,9 +540,16 @@ impl Core {
         while let Some(change) = self.ledger.next_change() {
             self.spreads.follow(&self.ledger.state, &change);
             match &change {
-                Change::Moved { task, .. } => {
-                    // By now it may be elsewhere; then another change says so.
+                Change::Moved { task, from } => {
+                    self.count(task);
+                    if *from == Some(Status::Pending) {
+                        self.leave_group(task);
+                    }
+                    // By now it may be elsewhere; then another change says so, before or after.
                     if self.ledger.state.task(&task.id).is_some_and(|now| Arc::ptr_eq(now, task)) {
+                        if from.is_some() {
+                            self.timers.forget_task(&task.id);
+                        }
                         match task.status {
                             Status::Pending => self.wait_for_place(task, false),
                             _ => self.watch(task, false),
@@ -515,6 +558,10 @@ impl Core {
                 }
                 Change::Deleted(tasks) => {
                     for task in tasks {
+                        self.timers.forget_task(&task.id);
+                        if task.status == Status::Pending {
+                            self.leave_group(task);
+                        }
                         self.history.remove(task);
                     }
                 }
@@ -525,6 +572,18 @@ impl Core {
         }
         for id in self.ledger.take_kills() {
             self.stage(Effect::Kill(id));
+        }
+    }
+
+    fn count(&mut self, task: &Task) {
+        let Ledger { state, stats, .. } = &mut self.ledger;
+        let host = task.host().filter(|_| task.status == Status::Lost);
+        stats.task(task, host.and_then(|host| state.host(host)).map(|host| &**host));
+    }
+
+    fn leave_group(&mut self, task: &Task) {
+        if self.groups.leave(task.config.number) {
+            self.timers.forget_group(task.config.number);
         }
     }
 
@@ -550,17 +609,11 @@ impl Core {
     }
 }
 
+/// Rounds in a row, before other events have their turn.
+const ROUNDS_PER_TICK: usize = 64;
+
 /// For how long the reasons of a group are kept.
 const NEAREST_KEPT: Millis = 10 * 60 * 1000;
-
-/// What an offer is for a task.
-pub(super) fn place(held: &Held, revocable: bool) -> filter::Place<'_> {
-    filter::Place {
-        free: held.free(revocable),
-        host: &held.host,
-        unavailable: held.offer.unavailable,
-    }
-}
 
 /// What the task's event says: the update's message, or what its reason means to people.
 fn status_message(message: Option<String>, reason: Option<&str>) -> Option<String> {

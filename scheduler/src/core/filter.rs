@@ -111,19 +111,36 @@ pub struct Request<'a> {
 pub struct Place<'a> {
     /// What is free for it there.
     pub free: &'a Bag,
-    /// The host.
-    pub host: &'a Host,
+    /// Attributes of the host.
+    pub attributes: &'a Attributes,
+    /// Is the host for those only who ask for it?
+    pub dedicated: bool,
+    /// Maintenance of the host.
+    pub mode: Mode,
     /// When Mesos takes the host away.
     pub unavailable: Option<Millis>,
+}
+
+impl<'a> Place<'a> {
+    /// A place on a host.
+    pub fn on(host: &'a Host, free: &'a Bag, unavailable: Option<Millis>) -> Place<'a> {
+        let Host { attributes, mode, .. } = host;
+        Place { free, attributes, dedicated: is_dedicated(attributes), mode: *mode, unavailable }
+    }
+}
+
+/// Is a host with these attributes for those only who ask for it?
+pub fn is_dedicated(attributes: &Attributes) -> bool {
+    attributes.contains_key(DEDICATED)
 }
 
 /// Why the request may not have the place; empty if it may. `threshold` is how long before Mesos
 /// takes a host away nothing is started on it any more.
 pub fn vetoes(request: &Request, place: &Place, now: Millis, threshold: Millis) -> Vec<Veto> {
-    if place.host.attributes.contains_key(DEDICATED) && !request.config.constrains(DEDICATED) {
+    if place.dedicated && !request.config.constrains(DEDICATED) {
         return vec![Veto::Dedicated];
     }
-    match place.host.mode {
+    match place.mode {
         Mode::Draining => return vec![Veto::Draining],
         Mode::Drained => return vec![Veto::Drained],
         Mode::None | Mode::Scheduled => {}
@@ -131,7 +148,7 @@ pub fn vetoes(request: &Request, place: &Place, now: Millis, threshold: Millis) 
     if place.unavailable.is_some_and(|start| now > start.saturating_sub(threshold)) {
         return vec![Veto::Draining];
     }
-    let attributes = &place.host.attributes;
+    let attributes = place.attributes;
     let mut constraints = request.config.constraints.iter();
     if let Some(veto) = constraints.find_map(|c| constraint(c, attributes, request.spread)) {
         return vec![veto];

@@ -22,6 +22,8 @@ pub struct Group {
     pub revocable: bool,
     /// The tasks, in order of their arrival. Some may not wait any more.
     pub queue: VecDeque<TaskId>,
+    /// How many of them wait.
+    pub waiting: usize,
     /// How long it waited before this round.
     pub penalty: Millis,
     /// What is known of the offers.
@@ -41,8 +43,18 @@ pub struct Groups {
 impl Groups {
     /// Lets a task wait with its equals, if there are any.
     pub fn join(&mut self, config: ConfigNo, id: &TaskId) -> bool {
-        let group = self.groups.get_mut(&config);
-        group.map(|group| group.queue.push_back(id.clone())).is_some()
+        let Some(group) = self.groups.get_mut(&config) else { return false };
+        group.queue.push_back(id.clone());
+        group.waiting += 1;
+        true
+    }
+
+    /// One of the group's tasks does not wait any more. Returns true if it was the last one, with
+    /// which the group ends.
+    pub fn leave(&mut self, config: ConfigNo) -> bool {
+        let Some(group) = self.groups.get_mut(&config) else { return false };
+        group.waiting = group.waiting.saturating_sub(1);
+        group.waiting == 0 && self.groups.remove(&config).is_some()
     }
 
     /// A group that was not there.
@@ -55,11 +67,6 @@ impl Groups {
         self.groups.get_mut(&config)
     }
 
-    /// Nobody of the group waits any more.
-    pub fn remove(&mut self, config: ConfigNo) {
-        self.groups.remove(&config);
-    }
-
     /// It is the turn of a group, after those whose turn it is already.
     pub fn make_ready(&mut self, config: ConfigNo) {
         if self.groups.contains_key(&config) {
@@ -69,7 +76,12 @@ impl Groups {
 
     /// The group whose turn it is.
     pub fn take_ready(&mut self) -> Option<ConfigNo> {
-        self.ready.pop_front()
+        while let Some(config) = self.ready.pop_front() {
+            if self.groups.contains_key(&config) {
+                return Some(config);
+            }
+        }
+        None
     }
 
     /// Is it the turn of any group?

@@ -159,7 +159,8 @@ const D_: Cell = Cell::Do(Actions(0).and(Action::Delete));
 /// | `KU` | yes | save, kill, reschedule unless it was being killed |
 /// | `D_` | yes | delete |
 ///
-/// That a partitioned service which finished is not started again is how the original does it.
+/// One cell differs from the original, where a service that finished while its agent was out of reach
+/// is not started again, and so has an instance too few for good.
 #[rustfmt::skip]
 const TABLE: [[Cell; Status::COUNT + 1]; Status::COUNT + 2] = [
     //             THR PEN ASS STA RUN PAR PRE RES DRA KIL FIN FAI KLD LOS DEL
@@ -169,7 +170,7 @@ const TABLE: [[Cell; Status::COUNT + 1]; Status::COUNT + 2] = [
     /* ASSIGNED */[__, __, __, S_, S_, __, SK, SK, SK, SK, SV, SF, SR, RK, __],
     /* STARTING */[__, __, __, __, S_, S_, SK, SK, SK, SK, SV, SF, SR, SR, __],
     /* RUNNING  */[__, __, __, __, __, S_, SK, SK, SK, SK, SV, SF, SR, SR, __],
-    /* PARTITND */[__, __, S_, S_, S_, __, SL, SL, SL, SL, S_, SF, __, KU, __],
+    /* PARTITND */[__, __, S_, S_, S_, __, SL, SL, SL, SL, SV, SF, __, KU, __],
     /* PREEMPTG */[__, __, XK, XK, XK, SL, __, __, __, S_, SR, SR, SR, RK, __],
     /* RESTARTG */[__, __, XK, XK, XK, SL, __, __, __, S_, SR, SR, SR, RK, __],
     /* DRAINING */[__, __, XK, XK, XK, SL, __, __, __, S_, SR, SR, SR, RK, __],

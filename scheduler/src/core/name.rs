@@ -14,6 +14,14 @@ pub type Text = Arc<str>;
 /// Milliseconds: since the epoch for moments, plain for durations.
 pub type Millis = i64;
 
+/// How names are hashed: quickly, and alike in every process, as iteration must not depend on chance.
+/// Names that many have to be looked up by are chosen by operators (hosts), by Mesos (offers, agents)
+/// or by chance (task ids end in a random UUID), so that nobody can make them collide.
+pub type Fixed = foldhash::fast::FixedState;
+
+/// A map from names.
+pub type Map<K, V> = std::collections::HashMap<K, V, Fixed>;
+
 /// Names a job.
 #[derive(Clone)]
 pub struct JobKey(Arc<JobParts>);

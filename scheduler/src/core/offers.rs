@@ -7,15 +7,16 @@
 //! cursor was looked at, and of that only what may still fit is kept. So an offer is compared with a
 //! group once, and what a placement costs does not depend on how many offers there are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::name::{Agent, Millis, Text};
+use super::filter::{Place, is_dedicated};
+use super::name::{Agent, Map, Millis, Text};
 use super::resources::{Bag, Kind};
 use super::settings::{OfferOrder, Settings};
-use super::task::{Attributes, Host};
+use super::task::{Attributes, Host, Mode};
 
 /// An offer as Mesos makes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +63,7 @@ impl Supply {
 
 /// Place of an offer in the order: maintenance, unavailability, up to five criteria, and the number
 /// of the offer, so that no two are equal.
-type Key = [i64; 8];
+pub(super) type Key = [i64; 8];
 
 /// An offer that is held.
 #[derive(Debug)]
@@ -79,6 +80,10 @@ pub struct Held {
     pub expires: Option<Millis>,
     /// Has it CPUs and memory at all?
     usable: bool,
+    /// Is the host for those only who ask for it? Known here, so that a search need not look there.
+    dedicated: bool,
+    /// Maintenance of the host.
+    mode: Mode,
     number: u64,
     /// Chance, for orders by chance.
     lot: i64,
@@ -86,20 +91,84 @@ pub struct Held {
 }
 
 impl Held {
-    /// What is free for a task.
-    pub fn free(&self, revocable: bool) -> &Bag {
-        if revocable { &self.revocable } else { &self.firm }
+    /// What it is for a task, before any task got something.
+    pub fn place(&self, revocable: bool) -> Place<'_> {
+        self.place_of(if revocable { &self.revocable } else { &self.firm })
     }
 
-    /// The first ports of the offer, as many as there are names; `None` if there are too few.
-    pub fn choose_ports(&self, names: &[Text]) -> Option<Box<[(Text, i32)]>> {
+    /// What it is for a task while this is free.
+    pub fn place_of<'a>(&'a self, free: &'a Bag) -> Place<'a> {
+        Place {
+            free,
+            attributes: &self.host.attributes,
+            dedicated: self.dedicated,
+            mode: self.mode,
+            unavailable: self.offer.unavailable,
+        }
+    }
+
+    /// All of it, before any task got something.
+    pub fn share(&self) -> Share {
+        Share { firm: self.firm, revocable: self.revocable, ports: 0 }
+    }
+
+    /// Its place in the order.
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The first ports of the offer but for the first `used`, as many as there are names; `None` if
+    /// there are too few.
+    pub fn choose_ports(&self, names: &[Text], used: usize) -> Option<Box<[(Text, i32)]>> {
         let supplies = self.offer.supplies.iter().filter(|supply| supply.kind == Kind::Ports);
-        let mut ports = supplies.flat_map(|supply| supply.ports.iter().cloned().flatten());
+        let ports = supplies.flat_map(|supply| supply.ports.iter().cloned().flatten());
+        let mut ports = ports.skip(used);
         let mut chosen = Vec::with_capacity(names.len());
         for name in names {
             chosen.push((name.clone(), ports.next()?));
         }
         Some(chosen.into())
+    }
+}
+
+/// What is left of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    firm: Bag,
+    revocable: Bag,
+    /// How many of its first ports are in use.
+    pub ports: usize,
+}
+
+impl Share {
+    /// What is left for a task.
+    pub fn free(&self, revocable: bool) -> &Bag {
+        if revocable { &self.revocable } else { &self.firm }
+    }
+
+    /// A task takes this much and so many ports. Of the kinds that can be revocable it takes what
+    /// its tier says; all others are the same for every tier.
+    pub fn take(&mut self, needs: &Bag, ports: usize, revocable: bool, settings: &Settings) {
+        for kind in Kind::ALL {
+            let amount = needs.get(kind).saturating_neg();
+            let own = capable(kind, settings);
+            if !own || !revocable {
+                self.firm.put(kind, amount);
+            }
+            if !own || revocable {
+                self.revocable.put(kind, amount);
+            }
+        }
+        self.ports += ports;
+    }
+}
+
+/// Can Mesos take this kind back from tasks of a revocable tier?
+fn capable(kind: Kind, settings: &Settings) -> bool {
+    match kind {
+        Kind::Cpu => settings.revocable_cpus,
+        Kind::Ram => settings.revocable_ram,
+        Kind::Disk | Kind::Ports | Kind::Gpu => false,
     }
 }
 
@@ -148,8 +217,8 @@ pub type World = (u64, u64);
 #[derive(Debug, Default)]
 pub struct Offers {
     blocks: Vec<Block>,
-    by_id: HashMap<Text, Key>,
-    by_agent: HashMap<Text, Key>,
+    by_id: Map<Text, Arc<Held>>,
+    by_agent: Map<Text, Arc<Held>>,
     /// In order of their numbers: what a group has not seen yet. Some may be gone.
     news: Vec<(u64, Key)>,
     /// Number of the next offer, or of the next time that one is put elsewhere.
@@ -189,15 +258,10 @@ impl Offers {
         let (mut firm, mut revocable) = (Bag::EMPTY, Bag::EMPTY);
         let (mut cpu, mut ram) = (0, 0);
         for supply in &offer.supplies {
-            let capable = match supply.kind {
-                Kind::Cpu => settings.revocable_cpus,
-                Kind::Ram => settings.revocable_ram,
-                Kind::Disk | Kind::Ports | Kind::Gpu => false,
-            };
             if !supply.revocable {
                 firm.put(supply.kind, supply.milli);
             }
-            if supply.revocable || !capable {
+            if supply.revocable || !capable(supply.kind, settings) {
                 revocable.put(supply.kind, supply.milli);
             }
             match supply.kind {
@@ -210,6 +274,8 @@ impl Offers {
         let lot = (lot >> 1) as i64;
         let mut held = Held {
             offer,
+            dedicated: is_dedicated(&host.attributes),
+            mode: host.mode,
             host,
             firm,
             revocable,
@@ -226,8 +292,9 @@ impl Offers {
 
     /// Stops holding an offer.
     pub fn take(&mut self, id: &str) -> Option<Arc<Held>> {
-        let key = *self.by_id.get(id)?;
-        self.remove(&key)
+        let held = self.by_id.get(id)?.clone();
+        self.remove(&held);
+        Some(held)
     }
 
     /// Stops holding any offer.
@@ -238,8 +305,8 @@ impl Offers {
 
     /// A host changed: its offer goes where it belongs now, and counts as new.
     pub fn change_host(&mut self, host: &Arc<Host>, settings: &Settings) {
-        let Some(&key) = self.by_agent.get(&host.agent) else { return };
-        let Some(old) = self.remove(&key) else { return };
+        let Some(old) = self.by_agent.get(&host.agent).cloned() else { return };
+        self.remove(&old);
         let mut held = Held {
             offer: old.offer.clone(),
             host: host.clone(),
@@ -247,9 +314,11 @@ impl Offers {
             revocable: old.revocable,
             expires: old.expires,
             usable: old.usable,
+            dedicated: is_dedicated(&host.attributes),
+            mode: host.mode,
             number: self.next,
             lot: old.lot,
-            key,
+            key: old.key,
         };
         held.key = self::key(&held, &settings.offer_order);
         self.insert(Arc::new(held));
@@ -257,12 +326,12 @@ impl Offers {
 
     /// The offer of this id.
     pub fn get(&self, id: &str) -> Option<&Arc<Held>> {
-        self.at(self.by_id.get(id)?)
+        self.by_id.get(id)
     }
 
     /// The offer of an agent.
     pub fn of_agent(&self, agent: &str) -> Option<&Arc<Held>> {
-        self.at(self.by_agent.get(agent)?)
+        self.by_agent.get(agent)
     }
 
     /// All offers, in order.
@@ -379,8 +448,8 @@ impl Offers {
     fn insert(&mut self, held: Arc<Held>) {
         let key = held.key;
         self.next += 1;
-        self.by_id.insert(held.offer.id.clone(), key);
-        self.by_agent.insert(held.offer.agent.id.clone(), key);
+        self.by_id.insert(held.offer.id.clone(), held.clone());
+        self.by_agent.insert(held.offer.agent.id.clone(), held.clone());
         self.note_news(held.number, key);
         let place = self.block_of(&key);
         let Some(block) = self.blocks.get_mut(place) else {
@@ -407,23 +476,22 @@ impl Offers {
         self.news.push((number, key));
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Arc<Held>> {
-        let place = self.block_of(key);
-        let block = self.blocks.get_mut(place)?;
-        let at = block.entries.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
-        let (_, held) = block.entries.remove(at);
-        if block.entries.is_empty() {
-            self.blocks.remove(place);
-        } else {
-            block.taken += 1;
-            // Not each time: to look at all of them costs more than a search that finds nothing.
-            if block.taken * 4 >= block.entries.len() {
-                block.refresh();
-            }
-        }
+    fn remove(&mut self, held: &Held) {
         self.by_id.remove(&held.offer.id);
         self.by_agent.remove(&held.offer.agent.id);
-        Some(held)
+        let place = self.block_of(&held.key);
+        let Some(block) = self.blocks.get_mut(place) else { return };
+        let Ok(at) = block.entries.binary_search_by(|(k, _)| k.cmp(&held.key)) else { return };
+        block.entries.remove(at);
+        if block.entries.is_empty() {
+            self.blocks.remove(place);
+            return;
+        }
+        block.taken += 1;
+        // Not each time: to look at all of them costs more than a search that finds nothing.
+        if block.taken * 4 >= block.entries.len() {
+            block.refresh();
+        }
     }
 }
 
@@ -488,7 +556,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::task::Mode;
 
     #[derive(Clone, Debug)]
     enum Step {

@@ -4,22 +4,16 @@
 //! the log keep a moment of it while the core goes on. Exactly one function changes it,
 //! [`State::apply`], whether a change was just decided, comes from a peer or is read from the log.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use aurora_api::api;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, VectorSync};
 
-use super::name::{JobKey, TaskId, Text};
+use super::name::{Fixed, JobKey, TaskId, Text};
 use super::op::{Op, Transaction, UpdateKey};
 use super::rows::{Row, Rows};
 use super::status::{Status, StatusSet};
 use super::task::{Host, Task};
-
-/// Hashes alike in every process: iteration must not depend on chance. Keys that others choose are
-/// names of hosts, which only operators choose, and task ids, which end in a random UUID.
-type Fixed = BuildHasherDefault<DefaultHasher>;
 
 /// All that is durable, with its indexes.
 #[derive(Clone, Debug)]

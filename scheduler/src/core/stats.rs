@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::status::Status;
+use super::task::{Attributes, Host, Task};
+
 macro_rules! counters {
     ($($name:ident: $doc:literal,)*) => {
         /// Counters. They start at 0 with the process.
@@ -54,8 +57,39 @@ impl Stats {
         }
     }
 
+    /// A task entered this state on this host, or was in it when the process began: tasks that failed
+    /// or were lost are counted by job, lost ones by rack and by whom the host is dedicated to as well.
+    pub fn task(&mut self, task: &Task, host: Option<&Host>) {
+        let status = task.status;
+        if !matches!(status, Status::Failed | Status::Lost) {
+            return;
+        }
+        self.count(format!("tasks_{status}_{}", task.config.job));
+        if let (Status::Lost, Some(host)) = (status, host) {
+            for name in lost_on(&host.attributes) {
+                self.count(name);
+            }
+        }
+    }
+
+    /// A host is known: what may be counted of it is there from then on, so that operators can watch it.
+    pub fn host(&mut self, host: &Host) {
+        for name in lost_on(&host.attributes) {
+            self.named.entry(name).or_default();
+        }
+    }
+
     /// Adds one to a counter whose name is made of what happened.
     pub fn count(&mut self, name: String) {
         *self.named.entry(name).or_default() += 1;
     }
+}
+
+/// The counters of tasks that are lost on a host with these attributes.
+fn lost_on(attributes: &Attributes) -> impl Iterator<Item = String> {
+    let values = |name: &str| attributes.get(name).into_iter().flatten();
+    // A host is in one rack. Should it say otherwise, the first counts.
+    let rack = values("rack").take(1).map(|rack| format!("tasks_lost_rack_{rack}"));
+    let dedicated = values("dedicated");
+    rack.chain(dedicated.map(|role| format!("tasks_lost_dedicated_{}", role.replace('*', "_"))))
 }

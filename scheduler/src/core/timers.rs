@@ -1,13 +1,14 @@
 //! What happens later.
+//!
+//! A timer is forgotten as soon as what it is about is gone or has moved on, so that there are never
+//! more of them than offers, groups and tasks that wait for something, however many came and went.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use super::config::ConfigNo;
-use super::name::{Millis, TaskId, Text};
+use super::name::{Map, Millis, TaskId, Text};
 
-/// Something that becomes due. Nothing is ever cancelled: who is told looks whether it still
-/// matters.
+/// Something that becomes due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
     /// An offer was held long enough.
@@ -44,34 +45,36 @@ pub struct Watch {
 /// Everything that is to happen later, in order of time; at equal times, in the order it was set.
 #[derive(Debug, Default)]
 pub struct Timers {
-    heap: BinaryHeap<Reverse<Entry>>,
+    queue: BTreeMap<Ticket, Due>,
+    offers: Map<Text, Ticket>,
+    groups: Map<ConfigNo, Ticket>,
+    /// Of each task the timer of its state.
+    states: Map<TaskId, Ticket>,
+    /// Of each task the timer that repeats its kill.
+    kills: Map<TaskId, Ticket>,
     count: u64,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    at: Millis,
-    number: u64,
-    due: Due,
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
+/// The place of a timer: its time, and how many were set before it.
+type Ticket = (Millis, u64);
 
 impl Timers {
-    /// Sets a timer.
+    /// Sets a timer, in place of one of the same kind for the same offer, group or task.
     pub fn set(&mut self, at: Millis, due: Due) {
         self.count += 1;
-        self.heap.push(Reverse(Entry { at, number: self.count, due }));
+        let ticket = (at, self.count);
+        let before = match &due {
+            Due::Offer(id) => self.offers.insert(id.clone(), ticket),
+            Due::Group(config) => self.groups.insert(*config, ticket),
+            Due::Transient(watch) | Due::Throttled(watch) | Due::Partitioned(watch) => {
+                self.states.insert(watch.task.clone(), ticket)
+            }
+            Due::History(task) => self.states.insert(task.clone(), ticket),
+            Due::KillRetry(watch, _) => self.kills.insert(watch.task.clone(), ticket),
+            Due::ReconcileExplicit | Due::ReconcileImplicit | Due::ReconcileBatch => None,
+        };
+        self.drop_ticket(before);
+        self.queue.insert(ticket, due);
     }
 
     /// The next one that is due, and since when.
@@ -79,16 +82,117 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.due))
+        let ((at, _), due) = self.queue.pop_first()?;
+        match &due {
+            Due::Offer(id) => _ = self.offers.remove(id),
+            Due::Group(config) => _ = self.groups.remove(config),
+            Due::Transient(watch) | Due::Throttled(watch) | Due::Partitioned(watch) => {
+                self.states.remove(&watch.task);
+            }
+            Due::History(task) => _ = self.states.remove(task),
+            Due::KillRetry(watch, _) => _ = self.kills.remove(&watch.task),
+            Due::ReconcileExplicit | Due::ReconcileImplicit | Due::ReconcileBatch => {}
+        }
+        Some((at, due))
+    }
+
+    /// An offer is not held any more.
+    pub fn forget_offer(&mut self, id: &Text) {
+        let ticket = self.offers.remove(id);
+        self.drop_ticket(ticket);
+    }
+
+    /// No offer is held any more.
+    pub fn forget_offers(&mut self) {
+        for (_, ticket) in std::mem::take(&mut self.offers) {
+            self.queue.remove(&ticket);
+        }
+    }
+
+    /// A group has no tasks any more.
+    pub fn forget_group(&mut self, config: ConfigNo) {
+        let ticket = self.groups.remove(&config);
+        self.drop_ticket(ticket);
+    }
+
+    /// A task has left its state, or is gone.
+    pub fn forget_task(&mut self, id: &TaskId) {
+        let tickets = [self.states.remove(id), self.kills.remove(id)];
+        for ticket in tickets {
+            self.drop_ticket(ticket);
+        }
+    }
+
+    fn drop_ticket(&mut self, ticket: Option<Ticket>) {
+        if let Some(ticket) = ticket {
+            self.queue.remove(&ticket);
+        }
     }
 
     /// When the next one is due.
     pub fn next(&self) -> Option<Millis> {
-        self.heap.peek().map(|Reverse(entry)| entry.at)
+        self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// All that are set, in no particular order.
+    /// All that are set, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Due> {
-        self.heap.iter().map(|Reverse(entry)| &entry.due)
+        self.queue.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(task: &str) -> Watch {
+        Watch { task: task.into(), since: 0 }
+    }
+
+    #[test]
+    fn in_order_of_time_and_then_of_setting() {
+        let mut timers = Timers::default();
+        timers.set(2, Due::Offer("late".into()));
+        timers.set(1, Due::Offer("b".into()));
+        timers.set(1, Due::Offer("a".into()));
+        assert_eq!(timers.next(), Some(1));
+        assert_eq!(timers.pop(0), None);
+        assert_eq!(timers.pop(5), Some((1, Due::Offer("b".into()))));
+        assert_eq!(timers.pop(5), Some((1, Due::Offer("a".into()))));
+        assert_eq!(timers.pop(1), None);
+        assert_eq!(timers.pop(2), Some((2, Due::Offer("late".into()))));
+        assert_eq!(timers.next(), None);
+    }
+
+    /// Whatever came and went, nothing is left of it, in the queue or beside it.
+    #[test]
+    fn what_is_gone_has_no_timer() {
+        let mut timers = Timers::default();
+        let number = ConfigNo::default();
+        for _ in 0..3 {
+            timers.set(1, Due::Offer("o".into()));
+            timers.set(2, Due::Group(number));
+            timers.set(3, Due::Transient(watch("t")));
+            timers.set(4, Due::KillRetry(watch("t"), 7));
+            // In place of the one before.
+            timers.set(5, Due::History("t".into()));
+            timers.set(6, Due::Throttled(watch("u")));
+            timers.set(7, Due::Partitioned(watch("u")));
+        }
+        assert_eq!(timers.queue.len(), 5);
+        timers.forget_offer(&"o".into());
+        timers.forget_group(number);
+        timers.forget_task(&"t".into());
+        timers.forget_task(&"u".into());
+        timers.set(1, Due::Offer("p".into()));
+        timers.set(1, Due::Offer("q".into()));
+        timers.forget_offers();
+        assert!(timers.queue.is_empty());
+        timers.set(1, Due::Offer("o".into()));
+        timers.set(2, Due::Group(number));
+        timers.set(3, Due::Transient(watch("t")));
+        timers.set(4, Due::KillRetry(watch("t"), 7));
+        assert_eq!(std::iter::from_fn(|| timers.pop(9)).count(), 4);
+        assert!(timers.offers.is_empty() && timers.groups.is_empty());
+        assert!(timers.states.is_empty() && timers.kills.is_empty());
     }
 }

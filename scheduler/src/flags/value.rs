@@ -205,10 +205,11 @@ fn data(text: &str) -> Option<u64> {
 
 /// The items of a list. Empty ones at the end are left out, and `''` is an empty list.
 fn list(text: &str) -> Vec<String> {
-    if text.is_empty() || text == "''" {
-        return Vec::new();
+    let mut items: Vec<_> = text.split(',').map(|item| item.trim().to_owned()).collect();
+    while items.last().is_some_and(String::is_empty) {
+        items.pop();
     }
-    text.trim_end_matches(',').split(',').map(|item| item.trim().to_owned()).collect()
+    if items == ["''"] { Vec::new() } else { items }
 }
 
 /// `host:port`; an empty host is any address, and the port `*` is 0.
@@ -220,6 +221,41 @@ fn is_node(path: &str) -> bool {
     path == "/" || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|p| !p.is_empty()))
 }
 
+/// Units of time, the longest first, with their nanoseconds.
+const TIMES: [(&str, u128); 7] = [
+    ("days", 24 * 60 * 60 * 1_000_000_000),
+    ("hrs", 60 * 60 * 1_000_000_000),
+    ("mins", 60 * 1_000_000_000),
+    ("secs", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+/// Units of data, the largest first, with their bytes.
+const SIZES: [(&str, u128); 6] = [
+    ("PB", 1 << 50),
+    ("TB", 1 << 40),
+    ("GB", 1 << 30),
+    ("MB", 1 << 20),
+    ("KB", 1 << 10),
+    ("BYTES", 1),
+];
+
+/// An amount in the largest unit in which it is whole; nothing in the unit that is given.
+fn write_amount(
+    f: &mut fmt::Formatter<'_>,
+    amount: u128,
+    units: &[(&str, u128)],
+    none: &str,
+) -> fmt::Result {
+    match units.iter().find(|(_, size)| amount.is_multiple_of(*size)) {
+        Some((unit, size)) if amount > 0 => write!(f, "{}{unit}", amount / size),
+        _ => write!(f, "{amount}{none}"),
+    }
+}
+
+/// As it can be given again.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -227,8 +263,8 @@ impl fmt::Display for Value {
             Value::Bool(value) => value.fmt(f),
             Value::Int(number) => number.fmt(f),
             Value::Number(number) => number.fmt(f),
-            Value::Time(time) => write!(f, "{time:?}"),
-            Value::Data(bytes) => write!(f, "{bytes} BYTES"),
+            Value::Time(time) => write_amount(f, time.as_nanos(), &TIMES, "secs"),
+            Value::Data(bytes) => write_amount(f, u128::from(*bytes), &SIZES, "BYTES"),
             Value::List(items) => f.write_str(&items.join(",")),
         }
     }
@@ -291,6 +327,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_printed_can_be_given_again() {
+        for (kind, text, printed) in [
+            (Kind::Time { zero: true }, "0mins", "0secs"),
+            (Kind::Time { zero: true }, "60secs", "1mins"),
+            (Kind::Time { zero: true }, "90secs", "90secs"),
+            (Kind::Time { zero: true }, "1500ms", "1500ms"),
+            (Kind::Time { zero: true }, "48hrs", "2days"),
+            (Kind::Data, "0GB", "0BYTES"),
+            (Kind::Data, "128MB", "128MB"),
+            (Kind::Data, "1025BYTES", "1025BYTES"),
+            (Kind::Amount, "0.25", "0.25"),
+            (Kind::List, "a, b,", "a,b"),
+            (Kind::Bool, "TRUE", "true"),
+        ] {
+            let value = kind.parse(text).unwrap();
+            assert_eq!(value.to_string(), printed, "{text}");
+            assert_eq!(kind.parse(printed), Ok(value), "{text}");
+        }
+    }
+
+    #[test]
     fn lists() {
         for (text, items) in [
             ("", &[][..]),
@@ -298,6 +355,8 @@ mod tests {
             ("a", &["a"]),
             ("a,b", &["a", "b"]),
             ("a, b,,", &["a", "b"]),
+            ("a, ,", &["a"]),
+            (",", &[]),
             (",a", &["", "a"]),
         ] {
             assert_eq!(list(text), items, "{text:?}");

@@ -23,12 +23,12 @@ pub(super) fn html(page: String) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 
-fn json_of(value: &Json) -> Response {
+pub(super) fn json_of(value: &Json) -> Response {
     super::json(value.to_string())
 }
 
 /// Text with what HTML gives a meaning taken from it.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -51,7 +51,7 @@ fn no_leader() -> Response {
 
 /// What is committed, for pages that only the leader shows.
 #[allow(clippy::result_large_err)] // It is the answer.
-fn stored(site: &Site) -> Result<Arc<Stored>, Response> {
+pub(super) fn stored(site: &Site) -> Result<Arc<Stored>, Response> {
     match site.leader() {
         Leader::Here => site.api.handle.state().ok_or_else(no_leader),
         Leader::Nobody => Err(no_leader()),
@@ -78,6 +78,7 @@ pub(super) async fn index(State(site): Shared) -> Response {
         "<!doctype html><title>Aurora {cluster}</title><h1>Aurora scheduler of {cluster}</h1><ul>"
     );
     for path in [
+        "mname",
         "agents",
         "cron",
         "maintenance",
@@ -86,9 +87,14 @@ pub(super) async fn index(State(site): Shared) -> Response {
         "quotas",
         "state",
         "tiers",
+        "utilization",
         "apihelp/index.html",
         "leaderhealth",
         "health",
+        "services",
+        "structdump",
+        "threads",
+        "graphdata",
         "vars",
         "vars.json",
     ] {
@@ -118,7 +124,7 @@ pub(super) async fn leader_health(State(site): Shared) -> Response {
 }
 
 /// Every variable by its name.
-async fn variables(site: &Arc<Site>) -> BTreeMap<String, Json> {
+pub(super) async fn variables(site: &Arc<Site>) -> BTreeMap<String, Json> {
     let mut all = BTreeMap::<String, Json>::new();
     for (name, value) in site.api.counters.all() {
         all.insert(name, json!(value));
@@ -140,11 +146,11 @@ async fn variables(site: &Arc<Site>) -> BTreeMap<String, Json> {
             all.insert(name, json!(state.count_in(status)));
         }
         for (name, size) in [
-            ("mem_storage_attribute_size", state.hosts().count()),
-            ("mem_storage_cron_size", state.crons().count()),
-            ("mem_storage_quota_size", state.quotas().count()),
-            ("mem_storage_update_size", state.updates().count()),
-            ("mem_storage_maintenance_size", state.drains().count()),
+            ("mem_storage_attribute_size", size(state.hosts())),
+            ("mem_storage_cron_size", size(state.crons())),
+            ("mem_storage_quota_size", size(state.quotas())),
+            ("mem_storage_update_size", size(state.updates())),
+            ("mem_storage_maintenance_size", size(state.drains())),
         ] {
             all.insert(name.to_owned(), json!(size));
         }
@@ -178,8 +184,16 @@ async fn variables(site: &Arc<Site>) -> BTreeMap<String, Json> {
     all
 }
 
+/// How many there are. Maps know it without counting.
+fn size(all: impl Iterator) -> usize {
+    match all.size_hint() {
+        (least, Some(most)) if least == most => least,
+        _ => all.count(),
+    }
+}
+
 /// A name that monitors can read.
-fn variable_name(name: &str) -> String {
+pub(super) fn variable_name(name: &str) -> String {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-');
     name.chars().map(|c| if legal(c) { c } else { '_' }).collect()
 }

@@ -12,12 +12,14 @@ use crate::core::state::State;
 
 /// The committed state, and where its configurations and texts are interned.
 ///
-/// Rows are only comparable if they come from one pool. So whoever leads takes the pool along with
-/// the state; from then on states are adopted, never read.
+/// Rows can only be used together if they come from one pool. So whoever leads takes the pool along
+/// with the state; from then on states are adopted, never read, unless to be compared.
 #[derive(Debug)]
 pub struct Store {
     state: State,
     pool: SharedPool,
+    /// Where what is only read to be compared is interned.
+    verifying: Option<Pool>,
 }
 
 /// The pool, until somebody leads.
@@ -40,12 +42,19 @@ impl SharedPool {
 impl Store {
     /// An empty state, which is what every log begins with.
     pub fn new(pool: SharedPool) -> Store {
-        Store { state: State::default(), pool }
+        Store { state: State::default(), pool, verifying: None }
+    }
+
+    /// The same for a log that compares each state that is adopted with what it reads
+    /// ([`replicated_log::Options::verify`]).
+    pub fn verifying(pool: SharedPool) -> Store {
+        Store { verifying: Some(Pool::default()), ..Store::new(pool) }
     }
 
     fn with_pool<T>(&mut self, act: impl FnOnce(&mut State, &mut Pool) -> T) -> Option<T> {
         let mut pool = self.pool.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.as_mut().map(|pool| act(&mut self.state, pool))
+        let pool = pool.as_mut().or(self.verifying.as_mut());
+        pool.map(|pool| act(&mut self.state, pool))
     }
 }
 
@@ -71,6 +80,11 @@ impl StateMachine for Store {
 
     fn encode(image: &State, out: &mut dyn Write) -> io::Result<()> {
         image.write_snapshot(out)
+    }
+
+    /// By what they hold: which rows it is in depends on the pool, and so do the bytes.
+    fn agree(one: &State, other: &State) -> io::Result<bool> {
+        Ok(one == other)
     }
 
     fn restore(&mut self, input: &mut dyn Read) -> io::Result<()> {

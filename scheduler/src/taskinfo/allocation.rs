@@ -69,40 +69,38 @@ impl fmt::Display for Shortage {
     }
 }
 
-/// Cuts out of an offer's resources what a task (first) and its executor (second) get. `revocable`:
-/// may Mesos take this kind back from them?
+/// Cuts out of an offer's resources what a task (first) and its executor (second) get; what is
+/// `offered` is less after that, or, if it was too little, of no use. `revocable`: may Mesos take
+/// this kind back from them?
 pub fn allocate(
     wanted: &Wanted,
     overhead: &Bag,
-    offered: &[Resource],
+    offered: &mut [Resource],
     revocable: impl Fn(Kind) -> bool,
 ) -> Result<(Vec<Resource>, Vec<Resource>), Shortage> {
     let (mut task, mut executor) = (Vec::new(), Vec::new());
     for kind in KINDS.into_iter().filter(|kind| wanted.kinds.contains(kind)) {
         let revocable = revocable(kind);
-        let mut entries: Vec<&Resource> = offered
-            .iter()
+        let mut entries: Vec<&mut Resource> = offered
+            .iter_mut()
             .filter(|entry| Kind::of_mesos(&entry.name) == Some(kind))
             .filter(|entry| entry.revocable.is_some() == revocable)
             .collect();
         // Stable: in the offer's order otherwise.
         entries.sort_by_key(|entry| !is_reserved(entry));
         if kind == Kind::Ports {
-            task.extend(ports(&wanted.ports, &entries)?);
+            task.extend(ports(&wanted.ports, entries)?);
             continue;
         }
-        let mut left: Vec<(&Resource, i64)> = entries
-            .into_iter()
-            .map(|entry| (entry, milli(entry.scalar.as_ref().map_or(0.0, |s| s.value))))
-            .collect();
         let mut take = |amount: i64, out: &mut Vec<Resource>| {
             let mut missing = amount;
-            for (entry, available) in &mut left {
-                let taken = missing.min(*available);
+            for entry in &mut entries {
+                let available = milli(entry.scalar.as_ref().map_or(0.0, |s| s.value));
+                let taken = missing.min(available);
                 if taken > 0 {
                     missing -= taken;
-                    *available -= taken;
                     out.push(scalar(entry, taken));
+                    entry.scalar = Some(thousandths(available - taken));
                 }
             }
             match missing {
@@ -122,8 +120,11 @@ fn is_reserved(entry: &Resource) -> bool {
 }
 
 fn scalar(entry: &Resource, milli: i64) -> Resource {
-    let scalar = value::Scalar { value: milli as f64 / 1000.0 };
-    Resource { scalar: Some(scalar), ..marked(entry) }
+    Resource { scalar: Some(thousandths(milli)), ..marked(entry) }
+}
+
+fn thousandths(milli: i64) -> value::Scalar {
+    value::Scalar { value: milli as f64 / 1000.0 }
 }
 
 /// A copy of an entry. Offers mark what is revocable; what that says further is not for tasks.
@@ -133,27 +134,27 @@ fn marked(entry: &Resource) -> Resource {
 }
 
 /// Exactly these ports, in ranges as long as possible.
-fn ports(wanted: &[u64], entries: &[&Resource]) -> Result<Vec<Resource>, Shortage> {
+fn ports(wanted: &[u64], entries: Vec<&mut Resource>) -> Result<Vec<Resource>, Shortage> {
     let mut missing = wanted.to_vec();
     let mut out = Vec::new();
     for entry in entries {
         let offered = entry.ranges.as_ref().map_or(&[] as &[_], |ranges| &ranges.range);
         let has = |port: u64| offered.iter().any(|r| (r.begin..=r.end).contains(&port));
-        let mut taken: Vec<value::Range> = Vec::new();
-        missing.retain(|port| {
-            if !has(*port) {
-                return true;
-            }
-            match taken.last_mut() {
-                Some(last) if last.end.checked_add(1) == Some(*port) => last.end = *port,
-                _ => taken.push(value::Range { begin: *port, end: *port }),
-            }
-            false
-        });
-        if !taken.is_empty() {
-            let ranges = value::Ranges { range: taken };
-            out.push(Resource { ranges: Some(ranges), ..marked(entry) });
+        let (here, elsewhere): (Vec<u64>, Vec<u64>) = missing.iter().partition(|p| has(**p));
+        missing = elsewhere;
+        if here.is_empty() {
+            continue;
         }
+        let mut taken: Vec<value::Range> = Vec::new();
+        for port in here {
+            match taken.last_mut() {
+                Some(last) if last.end.checked_add(1) == Some(port) => last.end = port,
+                _ => taken.push(value::Range { begin: port, end: port }),
+            }
+        }
+        let left = taken.iter().fold(offered.to_vec(), without);
+        out.push(Resource { ranges: Some(value::Ranges { range: taken }), ..marked(entry) });
+        entry.ranges = Some(value::Ranges { range: left });
     }
     match i64::try_from(missing.len()) {
         Ok(0) => Ok(out),
@@ -162,4 +163,15 @@ fn ports(wanted: &[u64], entries: &[&Resource]) -> Result<Vec<Resource>, Shortag
             Err(Shortage { kind: Kind::Ports, milli })
         }
     }
+}
+
+/// Ranges without one of them, or a part of it.
+fn without(ranges: Vec<value::Range>, taken: &value::Range) -> Vec<value::Range> {
+    let parts = ranges.into_iter().flat_map(|range| {
+        let before = taken.begin.checked_sub(1).map(|end| (range.begin, end.min(range.end)));
+        let after = taken.end.checked_add(1).map(|begin| (begin.max(range.begin), range.end));
+        [before, after]
+    });
+    let parts = parts.flatten().filter(|(begin, end)| begin <= end);
+    parts.map(|(begin, end)| value::Range { begin, end }).collect()
 }

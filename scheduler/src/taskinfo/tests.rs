@@ -361,6 +361,42 @@ fn what_cannot_be_launched() {
     assert_eq!(none, Error::NothingToRun);
 }
 
+// ---------- several tasks with one offer ----------
+
+/// What one task took is not there for the next one; one that does not fit takes nothing.
+#[test]
+fn tasks_share_an_offer() {
+    let offer = offer(&[
+        with(scalar("cpus", 2.0), json!({"role": "www"})),
+        scalar("cpus", 2.0),
+        scalar("mem", 1000.0),
+        scalar("disk", 4096.0),
+        ranges(&[(31_000, 31_003)]),
+    ]);
+    let with_ports = |http, admin| AssignedTask {
+        assigned_ports: Some([("http".to_owned(), http), ("admin".to_owned(), admin)].into()),
+        ..assigned()
+    };
+    let mut rest = Rest::of(&offer);
+    let mut tell = |assigned: &AssignedTask| rest.task_info(&settings(), TIER, assigned);
+    let texts = |all: &[Resource]| all.iter().map(json::to_value).collect::<Vec<_>>();
+    let www = |amount| with(scalar("cpus", amount), json!({"role": "www"}));
+
+    // 1.5 CPUs, and 0.25 of its executor.
+    let first = tell(&with_ports(31_002, 31_001)).unwrap();
+    assert_eq!(texts(&first.resources)[0], www(1.5));
+    assert_eq!(texts(&first.executor.unwrap().resources)[0], www(0.25));
+    // A port that is taken.
+    let problem = tell(&with_ports(31_000, 31_001)).unwrap_err();
+    assert!(matches!(problem, Error::Shortage(Shortage { kind: Kind::Ports, milli: 1000 })));
+    let second = tell(&with_ports(31_000, 31_003)).unwrap();
+    assert_eq!(texts(&second.resources)[..2], [www(0.25), scalar("cpus", 1.25)]);
+    assert_eq!(texts(&second.resources)[4], ranges(&[(31_000, 31_000), (31_003, 31_003)]));
+    assert_eq!(texts(&second.executor.unwrap().resources)[0], scalar("cpus", 0.25));
+    let problem = tell(&AssignedTask { assigned_ports: None, ..assigned() }).unwrap_err();
+    assert!(matches!(problem, Error::Shortage(Shortage { kind: Kind::Cpu, milli: 1000 })));
+}
+
 // ---------- allocation ----------
 
 /// What a task that asks for so much, and an executor with this overhead, get of these entries.
@@ -377,7 +413,7 @@ fn allocated(
     let wanted = Wanted::of(&task, Some(&ports));
     let settings = settings();
     let (task, executor) =
-        allocation::allocate(&wanted, &overhead, &self::resources(entries), |kind| {
+        allocation::allocate(&wanted, &overhead, &mut self::resources(entries), |kind| {
             revocable && settings.is_revocable(kind)
         })
         .map_err(|shortage| shortage.to_string())?;

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use aurora_api::api;
+
 use crate::server::{Cluster, Server};
-use crate::{create, is_running, job, told};
+use crate::{create, get_tasks, is_running, job, kill, query, tasks, told};
 
 /// Line 7.
 #[test]
@@ -13,7 +15,7 @@ fn shapes_of_pages() {
     assert_eq!(told(&create(&server, job("a", 2))), "OK");
     let mut large = job("b", 1);
     let resources = &mut large.task_config.as_mut().unwrap().resources;
-    resources.as_mut().unwrap().insert(aurora_api::api::Resource::NamedPort("http".into()));
+    resources.as_mut().unwrap().insert(api::Resource::NamedPort("http".into()));
     large.task_config.as_mut().unwrap().tier = Some("preferred".into());
     create(&server, large);
     server.wait_for("tasks to run", |s| is_running(s, "a", 2) && is_running(s, "b", 1));
@@ -63,6 +65,208 @@ fn shapes_of_pages() {
     let (status, page) = server.get("/");
     assert!(status == 200 && page.contains("href=\"/vars\""));
     assert_eq!(server.get("/nothing").0, 404);
+}
+
+/// The cells of the rows of a page's table, without the names of the columns.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let plain = |cell: &str| {
+        let mut text = String::new();
+        let mut in_tag = false;
+        for c in cell.chars() {
+            match c {
+                '<' => in_tag = true,
+                '>' if in_tag => in_tag = false,
+                c if !in_tag => text.push(c),
+                _ => {}
+            }
+        }
+        text
+    };
+    let rows = page.split("<tr>").skip(2);
+    rows.map(|row| row.split("<td>").skip(1).map(plain).collect()).collect()
+}
+
+/// Consumption counts active tasks without their executors, as quota does.
+#[test]
+fn utilization() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Empty, &["-allowed_job_environments=.*"]);
+    let with = |name: &str, environment: &str, cpus: f64, tier: &str, dedicated: bool| {
+        let mut job = job(name, 2);
+        job.key.as_mut().unwrap().environment = Some(environment.into());
+        let task = job.task_config.as_mut().unwrap();
+        task.job = job.key.clone();
+        task.tier = Some(tier.into());
+        let resources = [
+            api::Resource::NumCpus(cpus.into()),
+            api::Resource::RamMb(10),
+            api::Resource::DiskMb(100),
+        ];
+        task.resources = Some(resources.into());
+        if dedicated {
+            let value = api::ValueConstraint {
+                values: Some(["www/*".to_owned()].into()),
+                ..Default::default()
+            };
+            let constraint = api::Constraint {
+                name: Some("dedicated".into()),
+                constraint: Some(api::TaskConstraint::Value(value)),
+                ..Default::default()
+            };
+            task.constraints = Some([constraint].into());
+        }
+        assert_eq!(told(&create(&server, job)), "OK");
+    };
+    with("a", "prod", 1.5, "preferred", false);
+    with("a", "test", 0.5, "preemptible", false);
+    with("b", "prod", 4.0, "preemptible", true);
+    with("gone", "prod", 64.0, "preemptible", false);
+    kill(&server, "gone", &[], None);
+
+    let page = |path: &str| {
+        let (status, page) = server.get(path);
+        assert_eq!(status, 200, "{page}");
+        page
+    };
+    let totals = page("/utilization");
+    assert!(totals.contains("href=\"/utilization/free_pool_consumed\""), "{totals}");
+    assert_eq!(
+        rows(&totals),
+        [
+            ["Total consumed", "12", "60", "600"],
+            ["Dedicated consumed", "8", "20", "200"],
+            ["Quota consumed", "3", "20", "200"],
+            ["Free pool consumed", "1", "20", "200"],
+        ]
+    );
+    let roles = page("/utilization/total_consumed");
+    assert!(roles.contains("href=\"/utilization/total_consumed/www\""), "{roles}");
+    assert_eq!(rows(&roles), [["www", "12", "60", "600"]]);
+    let jobs = rows(&page("/utilization/TOTAL_consumed/www"));
+    assert_eq!(jobs, [["a", "4", "40", "400"], ["b", "8", "20", "200"]]);
+    assert_eq!(rows(&page("/utilization/quota_consumed/www")), [["a", "3", "20", "200"]]);
+    assert_eq!(rows(&page("/utilization/total_consumed/other")), Vec::<Vec<String>>::new());
+    let hostile = page("/utilization/total_consumed/%3Cscript%3E");
+    assert!(!hostile.contains("<script>"), "{hostile}");
+    for path in ["/utilization/most", "/utilization/most/www"] {
+        assert_eq!(server.get(path), (400, "Invalid metric type.".to_owned()));
+    }
+}
+
+/// Line 7.
+#[test]
+fn the_way_to_an_instance() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Obedient, &[]);
+    let with_ports = |name: &str, ports: &[&str]| {
+        let mut job = job(name, 1);
+        let resources = job.task_config.as_mut().unwrap().resources.as_mut().unwrap();
+        resources.extend(ports.iter().map(|port| api::Resource::NamedPort((*port).into())));
+        create(&server, job);
+    };
+    with_ports("web", &["admin", "http", "other"]);
+    with_ports("mute", &["other"]);
+    let mut waiting = job("waiting", 1);
+    let resources = waiting.task_config.as_mut().unwrap().resources.as_mut().unwrap();
+    *resources =
+        [api::Resource::NumCpus(5000.0.into()), api::Resource::RamMb(1), api::Resource::DiskMb(1)]
+            .into();
+    create(&server, waiting);
+    server.wait_for("tasks to run", |s| is_running(s, "web", 1) && is_running(s, "mute", 1));
+
+    let web = tasks(&get_tasks(&server, query("web"))).remove(0).assigned_task.unwrap();
+    let port = web.assigned_ports.unwrap()["http"];
+    let place = format!("http://{}:{port}/", web.slave_host.unwrap());
+    let ask = |method: &str, path: &str| {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        );
+        let (status, head, body) = server.http(head.as_bytes());
+        let place = head.lines().find_map(|line| line.strip_prefix("location: "));
+        (status, place.map(str::to_owned), String::from_utf8(body).unwrap())
+    };
+    for method in ["GET", "PUT", "POST", "DELETE"] {
+        for (path, expected) in
+            [("", ""), ("/", ""), ("/a/b%20c?x=1&y", "a/b%20c?x=1&y"), ("?x", "?x"), ("//", "/")]
+        {
+            let (status, found, _) = ask(method, &format!("/mname/www/prod/web/0{path}"));
+            assert_eq!((status, found), (307, Some(format!("{place}{expected}"))), "{path}");
+        }
+    }
+    for (path, problem) in [
+        ("web/1", "No such live instance found."),
+        ("nothing/0", "No such live instance found."),
+        ("waiting/0", "The selected instance is currently in state PENDING"),
+        ("mute/0", "The task does not have a registered http port."),
+    ] {
+        let (status, found, body) = ask("GET", &format!("/mname/www/prod/{path}"));
+        assert_eq!((status, found, &*body), (404, None, problem), "{path}");
+    }
+    for path in ["/mname", "/mname/www", "/mname/www/prod/web", "/mname/www/prod/web/first"] {
+        let (status, _, body) = ask("GET", path);
+        assert!(status == 400 && body.contains("/mname/ROLE/"), "{path} {status} {body}");
+    }
+    assert_eq!(ask("PATCH", "/mname/www/prod/web/0").0, 405);
+}
+
+/// Line 7.
+#[test]
+fn what_is_inside() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Obedient, &[]);
+    let mut evil = job("a", 1);
+    let executor = evil.task_config.as_mut().unwrap().executor_config.as_mut().unwrap();
+    executor.data = Some("{\"task\": \"<script>\"}".into());
+    create(&server, evil);
+    server.wait_for("a task to run", |s| is_running(s, "a", 1));
+    let id = tasks(&get_tasks(&server, query("a"))).remove(0).assigned_task.unwrap();
+    let id = id.task_id.unwrap();
+
+    let (status, page) = server.get(&format!("/structdump/task/{id}"));
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("&quot;status&quot;: &quot;RUNNING&quot;"), "{page}");
+    assert!(page.contains("&quot;numCpus&quot;: 0.1") && !page.contains("<script>"), "{page}");
+    for path in ["/structdump/task/none", "/structdump/cron/www/prod/none"] {
+        let (status, page) = server.get(path);
+        assert!(status == 404 && page.contains("Entity not found"), "{path} {page}");
+    }
+    assert_eq!(server.get("/structdump").0, 400);
+
+    let services = server.json("/services");
+    let services = services.as_array().unwrap();
+    assert!(services.iter().all(|it| it["state"] == "RUNNING"), "{services:?}");
+    let names = services.iter().map(|it| it["name"].as_str().unwrap());
+    assert!(names.collect::<Vec<_>>().contains(&"MesosDriver"));
+    let (status, threads) = server.get("/threads");
+    assert_eq!(status, 200);
+    assert!(threads.lines().count() >= 3, "{threads}");
+    let line = |line: &str| line.starts_with('"') && line.contains(" state=");
+    assert!(threads.lines().all(line), "{threads}");
+}
+
+#[test]
+fn variables_over_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Obedient, &[]);
+    create(&server, job("a", 2));
+    server.wait_for("tasks to run", |s| is_running(s, "a", 2));
+    let path = "/graphdata?metrics=time,task_store_RUNNING,framework_registered";
+    server.wait_for("a sample", |s| s.get(path).0 == 200);
+    let newest = |s: &Server| s.json(path)["data"].as_array().unwrap().last().cloned().unwrap();
+    server.wait_for("a sample of that", |s| newest(s)[1] == 2);
+    let graph = server.json(path);
+    assert_eq!(graph["names"], json!(["time", "task_store_RUNNING", "framework_registered"]));
+    let since = newest(&server)[0].as_i64().unwrap();
+    server.wait_for("the next sample", |s| newest(s)[0].as_i64().unwrap() > since);
+    let later = server.json(&format!("{path}&since={since}"));
+    let later = later["data"].as_array().unwrap();
+    assert!(!later.is_empty());
+    assert!(later.iter().all(|row| row[0].as_i64().unwrap() > since), "{later:?}");
+    let names = server.json("/graphdata");
+    let names: Vec<_> = names.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
+    assert!(names.contains(&"task_store_RUNNING") && !names.contains(&"flag_cluster_name"));
+    let unknown = (400, r#"{"error":"Unknown metric none"}"#.to_owned());
+    assert_eq!(server.get("/graphdata?metrics=none"), unknown);
 }
 
 #[test]
@@ -139,6 +343,45 @@ fn readable_calls() {
         server.http(b"GET /apibeta HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n");
     assert!(status == 303 && head.contains("location: /apihelp/index.html"), "{head}");
     assert!(server.get("/apihelp/index.html").1.contains("createJob"));
+}
+
+/// What is not set is left out, and is not 0.
+#[test]
+fn readable_answers_say_what_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Empty, &[]);
+    create(&server, job("a", 1));
+    let (_, _, body) = server.post("/apibeta/getTasksStatus", "", br#"{"query": {}}"#);
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let task = &answer["result"]["scheduleStatusResult"]["tasks"][0];
+    assert_eq!(task["failureCount"], 0, "{task}");
+    assert!(task["assignedTask"].get("slaveHost").is_none(), "{task}");
+    assert!(task.get("ancestorId").is_none(), "{task}");
+    let (_, _, body) = server.post("/apibeta/getJobSummary", "", b"{}");
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let summary = &answer["result"]["jobSummaryResult"]["summaries"][0];
+    assert_eq!(summary["stats"]["pendingTaskCount"], 1, "{answer}");
+    assert!(summary.get("nextCronRunMs").is_none(), "{answer}");
+}
+
+/// Tasks that run without an executor are shown like others.
+#[test]
+fn tasks_without_an_executor() {
+    use aurora_api::api::read_only_scheduler as read;
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["-require_docker_use_executor=false", "-allowed_container_types=DOCKER"];
+    let server = Server::start(dir.path(), Cluster::Empty, &flags);
+    let mut bare = job("bare", 1);
+    let task = bare.task_config.as_mut().unwrap();
+    task.executor_config = None;
+    let docker = api::DockerContainer { image: Some("image".into()), ..Default::default() };
+    task.container = api::Container::Docker(docker);
+    assert_eq!(told(&create(&server, bare)), "OK");
+    let args =
+        read::GetTasksWithoutConfigsArgs { query: Some(query("bare")), ..Default::default() };
+    let found = tasks(&server.call::<read::GetTasksWithoutConfigs>(args));
+    let config = found[0].assigned_task.as_ref().unwrap().task.as_ref().unwrap();
+    assert_eq!(config.executor_config, None);
 }
 
 /// Line 6.

@@ -83,6 +83,26 @@ fn updates_are_acknowledged_and_answers_are_of_what_is_durable() {
     assert_eq!(server.seen.lock().unwrap().launched.len(), 20);
 }
 
+/// What the loop decides by, and publishes, is what the log tells, entry by entry.
+#[test]
+fn every_state_is_what_the_log_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    let verify = |options: &mut aurora_scheduler::options::Options| options.log.verify = true;
+    let server = Server::begin_with(dir.path(), Cluster::Obedient, &[], verify);
+    server.wait_until_active();
+    assert_eq!(told(&create(&server, job("a", 10))), "OK");
+    server.wait_for("tasks to run", |s| is_running(s, "a", 10));
+    assert_eq!(told(&kill(&server, "a", &[3], None)), "OK");
+    server.wait_for("the kill", |s| s.count("a", ScheduleStatus::KILLED) == 1);
+    server.stop().unwrap();
+    // And again with what was read, which comes from another pool.
+    let server = Server::begin_with(dir.path(), Cluster::Obedient, &[], verify);
+    server.wait_until_active();
+    assert_eq!(told(&create(&server, job("b", 10))), "OK");
+    server.wait_for("tasks to run", |s| is_running(s, "a", 9) && is_running(s, "b", 10));
+    server.stop().unwrap();
+}
+
 /// A log that takes one entry at a time: whatever comes meanwhile waits, and nothing is lost.
 #[test]
 fn a_slow_log_holds_everything_back() {

@@ -115,12 +115,14 @@ impl Driver for Fake {
     fn act(&mut self, effect: Effect) {
         let mut seen = self.seen.lock().unwrap();
         match effect {
-            Effect::Launch { task, .. } => {
-                seen.launched.push(task.id.to_string());
+            Effect::Launch { tasks, .. } => {
+                seen.launched.extend(tasks.iter().map(|task| task.id.to_string()));
                 drop(seen);
-                let agent = task.agent.as_ref().unwrap().id.to_string();
-                self.status(task.id.as_str(), &agent, 0);
-                self.status(task.id.as_str(), &agent, 1);
+                let agent = tasks[0].agent.as_ref().unwrap().id.to_string();
+                for task in &tasks {
+                    self.status(task.id.as_str(), &agent, 0);
+                    self.status(task.id.as_str(), &agent, 1);
+                }
                 self.offer(&agent);
             }
             Effect::Kill(task) => {

@@ -104,7 +104,10 @@ fn ports_are_chosen_from_the_offer() {
     ];
     assert_eq!(ports, expected);
     assert!(
-        world.effects.iter().any(|e| matches!(e, Effect::Launch { task: t, .. } if *t == task))
+        world
+            .effects
+            .iter()
+            .any(|e| matches!(e, Effect::Launch { tasks, .. } if *tasks == [task.clone()]))
     );
 }
 

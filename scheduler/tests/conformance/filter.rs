@@ -47,7 +47,7 @@ impl Site {
     fn vetoes(&self, config: api::TaskConfig) -> Vec<Veto> {
         let config = Pool::default().configs.intern(config).unwrap();
         let request = Request { config: &config, needs: &config.resources, spread: &self.spread };
-        let place = Place { free: &self.free, host: &self.host, unavailable: self.unavailable };
+        let place = Place::on(&self.host, &self.free, self.unavailable);
         vetoes(&request, &place, 1_000_000, 120_000)
     }
 }

@@ -1,13 +1,15 @@
 //! The state machine of a task.
 
+use aurora_api::api;
 use aurora_scheduler::core::machine::{Action, Facts, Outcome, Phase, decide};
 use aurora_scheduler::core::status::Status;
 
 use Status::*;
 
-use crate::support::{Steps, ledger, service, whole};
+use crate::support::{Steps, job_key, ledger, service, whole};
 
-/// The original's table, as documented. S saves, K kills, R starts anew, F counts a failure, L gives
+/// The original's table, as documented, but that a service which finished while its agent was out of
+/// reach is started anew. S saves, K kills, R starts anew, F counts a failure, L gives
 /// up, D deletes. `svc`: R for a service only. `fail`: F, and R if the instance may fail again.
 /// `not killing`: R unless it was being killed. A star in front: not allowed, but done.
 const TRANSITIONS: &str = "
@@ -17,7 +19,7 @@ PENDING     | ASSIGNED S; KILLING D
 ASSIGNED    | STARTING S; RUNNING S; FINISHED S svc; FAILED S fail; KILLED S R; LOST S R K; KILLING S K; RESTARTING S K; DRAINING S K; PREEMPTING S K
 STARTING    | RUNNING S; FINISHED S svc; FAILED S fail; KILLED S R; LOST S R; KILLING S K; RESTARTING S K; DRAINING S K; PREEMPTING S K; PARTITIONED S
 RUNNING     | FINISHED S svc; FAILED S fail; KILLED S R; LOST S R; KILLING S K; RESTARTING S K; DRAINING S K; PREEMPTING S K; PARTITIONED S
-PARTITIONED | ASSIGNED S; STARTING S; RUNNING S; FINISHED S; FAILED S fail; LOST S K not-killing; KILLING S L; RESTARTING S L; DRAINING S L; PREEMPTING S L
+PARTITIONED | ASSIGNED S; STARTING S; RUNNING S; FINISHED S svc; FAILED S fail; LOST S K not-killing; KILLING S L; RESTARTING S L; DRAINING S L; PREEMPTING S L
 PREEMPTING  | FINISHED S R; FAILED S R; KILLED S R; LOST S R K; KILLING S; PARTITIONED S L; *ASSIGNED K; *STARTING K; *RUNNING K
 RESTARTING  | FINISHED S R; FAILED S R; KILLED S R; LOST S R K; KILLING S; PARTITIONED S L; *ASSIGNED K; *STARTING K; *RUNNING K
 DRAINING    | FINISHED S R; FAILED S R; KILLED S R; LOST S R K; KILLING S; PARTITIONED S L; *ASSIGNED K; *STARTING K; *RUNNING K
@@ -180,6 +182,21 @@ fn lost_is_started_anew_unless_it_was_being_killed() {
         ledger.walk(&id, path);
         assert_eq!(ledger.replacement(&id).is_some(), replaced, "{path:?}");
     }
+}
+
+/// Otherwise the job would be an instance short for good.
+#[test]
+fn a_service_that_finishes_out_of_reach_is_started_anew() {
+    let mut ledger = ledger();
+    let id = ledger.insert(service());
+    ledger.walk(&id, &[Assigned, Running, Partitioned, Finished]);
+    let next = ledger.replacement(&id).unwrap();
+    assert_eq!((next.instance, next.ancestor.as_ref()), (0, Some(&id)));
+    // What is no service is done.
+    let id =
+        ledger.insert(api::TaskConfig { job: Some(job_key("role", "env", "once")), ..whole() });
+    ledger.walk(&id, &[Assigned, Running, Partitioned, Finished]);
+    assert!(ledger.replacement(&id).is_none());
 }
 
 /// 11.1.7

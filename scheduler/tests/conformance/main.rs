@@ -9,6 +9,8 @@
 //! | [`assigner`] | from offers to launches |
 //! | [`filter`] | vetoes |
 //! | [`offers`] | offers: order, holding, giving back |
+//! | [`opened`] | several launches with one offer |
+//! | [`stats`] | counters of tasks |
 //! | [`jobs`] | what users ask of jobs, as far as the core answers |
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -19,5 +21,7 @@ mod jobs;
 mod machine;
 mod manager;
 mod offers;
+mod opened;
+mod stats;
 mod support;
 mod watch;

@@ -233,9 +233,11 @@ impl World {
     /// Launches since the last time: offers and tasks.
     pub(crate) fn launches(&mut self) -> Vec<(String, TaskId)> {
         let launches = self.effects.extract_if(.., |e| matches!(e, Effect::Launch { .. }));
-        let launches = launches.filter_map(|effect| match effect {
-            Effect::Launch { offer, task, .. } => Some((offer.to_string(), task.id.clone())),
-            _ => None,
+        let launches = launches.flat_map(|effect| match effect {
+            Effect::Launch { offer, tasks, .. } => {
+                tasks.iter().map(|task| (offer.to_string(), task.id.clone())).collect()
+            }
+            _ => vec![],
         });
         launches.collect()
     }

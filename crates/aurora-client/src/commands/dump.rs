@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 
 use aurora_api::readable;
+use aurora_schema::check::check_interpolated;
+use aurora_schema::error::{Cause, Error, Segment};
 use aurora_schema::json::Writer;
 use aurora_schema::value::Value;
 
 use crate::commands::{Source, login};
 use crate::config;
-use crate::convert::{Converted, convert, executor_data, fails_in_choice};
+use crate::convert::{Converted, convert};
+use crate::images::Images;
 use crate::problem::{Problem, Stage, origin_of};
 use crate::select::{self, JobKey, Parts};
+use crate::settings::update_settings;
 
 /// A dump and whether everything in it is fine.
 #[derive(Clone, Debug)]
@@ -41,12 +45,13 @@ pub enum Wanted {
 /// ```text
 /// {"ok", "error": {"stage", "class", "message", "help", "file", "line", "column"},
 ///  "jobs": [{"select": {"cluster", "role", "environment", "name"}, "ok", "error",
-///            "job", "unbound": [address, …], "thrift", "executor_data", "ports": [name, …]}, …]}
+///            "job", "unbound": [address, …], "thrift", "executor_data", "ports": [name, …],
+///            "update_settings", "update_settings_error"}, …]}
 /// ```
 ///
 /// What does not exist is left out. `thrift` is the JobConfiguration in readable JSON, with sets in
 /// the order of their text and `"@executor_data"` for the data that `executor_data` has.
-pub fn dump(source: &Source, wanted: &Wanted) -> Dump {
+pub fn dump(source: &Source, wanted: &Wanted, images: &mut dyn Images) -> Dump {
     let mut out = String::new();
     let (jobs, output) = match source.jobs() {
         Ok(jobs) => jobs,
@@ -64,7 +69,7 @@ pub fn dump(source: &Source, wanted: &Wanted) -> Dump {
         if !entries.is_empty() {
             entries.push_str(", ");
         }
-        ok &= append(parts, job, &mut entries);
+        ok &= append(parts, job, images, &mut entries);
     };
     match wanted {
         Wanted::All if jobs.is_empty() => {
@@ -108,7 +113,12 @@ pub fn dump(source: &Source, wanted: &Wanted) -> Dump {
 }
 
 /// Appends one job. Returns whether it is fine.
-fn append(parts: &Parts, job: Result<&Value, Problem>, out: &mut String) -> bool {
+fn append(
+    parts: &Parts,
+    job: Result<&Value, Problem>,
+    images: &mut dyn Images,
+    out: &mut String,
+) -> bool {
     out.push_str("{\"select\": ");
     out.push_str(&parts_json(parts));
     let failed = |problem: &Problem, out: &mut String| {
@@ -117,7 +127,7 @@ fn append(parts: &Parts, job: Result<&Value, Problem>, out: &mut String) -> bool
         out.push('}');
         false
     };
-    let config = match job.and_then(config::prepare) {
+    let config = match job.and_then(|job| config::prepare(job, images)) {
         Ok(config) => config,
         Err(problem) => return failed(&problem, out),
     };
@@ -126,7 +136,9 @@ fn append(parts: &Parts, job: Result<&Value, Problem>, out: &mut String) -> bool
     out.push_str(&job.to_json());
     out.push_str(", \"unbound\": ");
     out.push_str(&texts_json(config.job.unbound.keys().map(ToString::to_string)));
-    if let Some(error) = fails_in_choice(job) {
+    if !config.sound
+        && let Some(error) = fails_in_choice(job)
+    {
         let message = aurora_schema::wording::check_message(&job.ty(), &error);
         let problem =
             Problem::new(Stage::Check, "TypeCheckError", message).at(origin_of(job, error.path()));
@@ -134,26 +146,60 @@ fn append(parts: &Parts, job: Result<&Value, Problem>, out: &mut String) -> bool
     }
     match convert(&config, &login()) {
         Ok(converted) => {
-            let Converted { mut configuration, executor_data: data, ports, .. } = converted;
-            if data.is_some()
+            let Converted { mut configuration, for_thermos, ports, job } = converted;
+            let mut data = None;
+            if for_thermos
                 && let Some(task) = &mut configuration.task_config
                 && let Some(executor) = &mut task.executor_config
             {
-                executor.data = Some("@executor_data".to_owned());
+                data = executor.data.replace("@executor_data".to_owned());
             }
             out.push_str(", \"ok\": true, \"thrift\": ");
             out.push_str(&sorted_sets(&readable::to_string(&configuration)));
             if let Some(data) = data {
                 out.push_str(", \"executor_data\": ");
-                out.push_str(&executor_data(&data));
+                out.push_str(&data);
             }
             out.push_str(", \"ports\": ");
             out.push_str(&texts_json(ports.into_iter()));
+            // A job that cannot be updated can be created.
+            match update_settings(&job) {
+                Ok(settings) => {
+                    out.push_str(", \"update_settings\": ");
+                    out.push_str(&readable::to_string(&settings));
+                }
+                Err(problem) => {
+                    out.push_str(", \"update_settings_error\": ");
+                    out.push_str(&problem_json(&problem));
+                }
+            }
             out.push('}');
             true
         }
         Err(problem) => failed(&problem, out),
     }
+}
+
+/// Whether a check failed inside what a choice holds: there the original broke down instead of
+/// saying so.
+fn fails_in_choice(job: &Value) -> Option<Error> {
+    let error = check_interpolated(job).err()?;
+    if error.cause() != Some(&Cause::Required) && error.cause().is_none() {
+        return None;
+    }
+    let mut at = job;
+    for segment in error.path().segments() {
+        if at.chosen().is_some() {
+            return Some(error);
+        }
+        let next = match segment {
+            Segment::Field(name) => at.attribute(name),
+            Segment::Index(index) => at.items().and_then(|items| items.get(*index)),
+            Segment::Key(_) => None,
+        };
+        at = next?;
+    }
+    None
 }
 
 /// Thrift's sets have an order of their own; readers of a dump get the order of the text, with the

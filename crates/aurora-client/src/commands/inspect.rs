@@ -7,11 +7,7 @@ use std::fmt::Write as _;
 use aurora_api::readable;
 use aurora_schema::value::{Raw, Value};
 
-use crate::commands::{Source, login};
-use crate::config;
-use crate::convert::{Converted, convert};
-use crate::problem::Problem;
-use crate::select::{self, JobKey};
+use crate::commands::Loaded;
 
 /// In which form a job is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,61 +20,17 @@ pub enum Inspect {
     Raw,
 }
 
-/// One job, made ready and converted, in the form asked for; and warnings.
-pub fn inspect(
-    source: &Source,
-    key: &JobKey,
-    form: Inspect,
-) -> Result<(String, Vec<String>), Problem> {
-    let (jobs, mut out) = source.jobs()?;
-    let job = select::pick(&jobs, key)?;
-    let config = config::prepare(job)?;
-    config::check(&config.job.value)?;
-    let Converted { mut configuration, job, .. } = convert(&config, &login())?;
-    let (tier, production) = tier(&job);
+/// A job in the form asked for, ending with a line end.
+pub fn inspect(job: &Loaded, form: Inspect) -> String {
     match form {
-        Inspect::Human => describe(&filled(&job, &tier, production), &mut out),
-        Inspect::Json => {
-            out.push_str(&filled(&config.job.value, &tier, production).to_json());
-            out.push('\n');
+        Inspect::Human => {
+            let mut out = String::new();
+            describe(&job.job, &mut out);
+            out
         }
-        Inspect::Raw => {
-            if let Some(task) = &mut configuration.task_config {
-                task.tier = Some(tier);
-                task.production = Some(production);
-            }
-            out.push_str(&readable::to_string(&configuration));
-            out.push('\n');
-        }
+        Inspect::Json => format!("{}\n", job.interpolated.to_json()),
+        Inspect::Raw => format!("{}\n", readable::to_string(&job.configuration)),
     }
-    Ok((out, config.warnings))
-}
-
-/// The tiers that a scheduler has by default, and whether tasks in them are production tasks: neither
-/// preemptible nor revocable.
-const TIERS: [(&str, bool); 3] =
-    [("preferred", true), ("preemptible", false), ("revocable", false)];
-
-/// The tier that a job has or gets, and whether it is a production job. A known tier decides that,
-/// whatever the job says.
-fn tier(job: &Value) -> (String, bool) {
-    let production = job.attribute("production").and_then(Value::raw) == Some(&Raw::Bool(true));
-    match job.attribute("tier").and_then(Value::as_text) {
-        Some(tier) => {
-            let known = TIERS.iter().find(|(name, _)| *name == tier);
-            (tier.to_owned(), known.map_or(production, |(_, production)| *production))
-        }
-        None => (if production { "preferred" } else { "preemptible" }.to_owned(), production),
-    }
-}
-
-/// The job with its tier.
-fn filled(job: &Value, tier: &str, production: bool) -> Value {
-    let filled = job.with_attributes([
-        ("tier", Some(Value::string(tier))),
-        ("production", Some(Value::boolean(production))),
-    ]);
-    filled.unwrap_or_else(|_| job.clone())
 }
 
 fn text(value: Option<&Value>) -> String {
