@@ -125,7 +125,7 @@ fn hello_world_and_its_production() {
     reader.done(&format!("job kill {key}/1"));
     reader.done(&format!("job killall {key}"));
     let (_, status) = reader.aurora(&format!("job status {key}"));
-    assert!(status.contains("KILLED") && !status.contains("RUNNING"), "{status}");
+    assert!(status.contains("Active tasks (0)") && status.contains("status: KILLED"), "{status}");
 
     // The file that includes it.
     for (environment, count) in [("prod", 3), ("staging1", 1)] {
