@@ -194,6 +194,28 @@ fn passwords_go_to_their_machine_only() {
     assert_eq!(seen.take(), [false, true]);
 }
 
+#[test]
+fn a_token_goes_to_whom_it_is_for() {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let note = seen.clone();
+    let mut world = Fake::new(move |_, peer, request| {
+        let text = String::from_utf8_lossy(request).to_lowercase();
+        note.borrow_mut().push((peer.to_owned(), text.contains("bearer abc")));
+        match note.borrow().len() {
+            1 => Reply::http("307 Go", "Location: http://s:8081/elsewhere\r\n", b""),
+            2 => Reply::http("307 Go", "Location: http://t:1/api\r\n", b""),
+            3 => Reply::http("307 Go", "Location: http://s:8081/api\r\n", b""),
+            _ => Reply::http("200 OK", "", b""),
+        }
+    });
+    let mut request = request(false);
+    request.headers.push((header::AUTHORIZATION, HeaderValue::from_static("Bearer abc")));
+    Http::default().send(&mut world, URL, &request).unwrap();
+    let expected = [("s:8081", true), ("s:8081", true), ("t:1", false), ("s:8081", false)];
+    let expected = expected.map(|(peer, given)| (peer.to_owned(), given));
+    assert_eq!(seen.take(), expected);
+}
+
 proptest! {
     /// Whatever a server says, it is an answer or a reason why not.
     #[test]
