@@ -308,9 +308,9 @@ fn gave_up(reason: &GiveUp) -> String {
             "{text}. Mesos has forgotten this framework and killed its tasks; to begin anew, start \
              with an empty -native_log_file_path"
         ),
-        GiveUp::Unauthorized(_) => format!(
-            "{reason} Check the principal and the secret in -framework_authentication_file"
-        ),
+        GiveUp::Unauthorized(_) => {
+            format!("{reason} Check the principal and the secret in -framework_authentication_file")
+        }
         reason => reason.to_string(),
     }
 }
