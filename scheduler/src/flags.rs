@@ -117,7 +117,7 @@ pub const FLAGS: &[Flag] = &[
     flag("stat_retention_period", Kind::Time { zero: true }, Some("1hrs"), "how long statistics are kept"),
     // ---------------------------------------------------------- Scheduling, offers, preemption
     flag("max_schedule_attempts_per_sec", Kind::Rate, Some("40.0"), "rounds of scheduling per second"),
-    flag("scheduling_max_batch_size", Kind::Int(1), Some("3"), "rounds in one transaction"),
+    flag("scheduling_max_batch_size", Kind::Int(1), Some("64"), "rounds in one transaction"),
     flag("max_tasks_per_schedule_attempt", Kind::Int(1), Some("5"), "tasks of a group in one round"),
     flag("first_schedule_delay", Kind::Time { zero: false }, Some("1ms"), "wait before the first round of a group"),
     flag("initial_schedule_penalty", Kind::Time { zero: false }, Some("1secs"), "wait after the first round that found no place"),

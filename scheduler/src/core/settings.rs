@@ -28,7 +28,8 @@ pub struct Settings {
 
     /// `-max_schedule_attempts_per_sec`
     pub max_rounds_per_second: f64,
-    /// `-scheduling_max_batch_size`: rounds per transaction.
+    /// `-scheduling_max_batch_size`: rounds per transaction. Each transaction has a state of its own
+    /// after it, which costs more than the rounds.
     pub max_rounds_per_transaction: usize,
     /// `-max_tasks_per_schedule_attempt`
     pub max_tasks_per_round: usize,
@@ -166,7 +167,7 @@ impl Default for Settings {
             max_tasks_per_job: 4000,
             max_status_batch: 1000,
             max_rounds_per_second: 40.0,
-            max_rounds_per_transaction: 3,
+            max_rounds_per_transaction: 64,
             max_tasks_per_round: 5,
             first_schedule_delay: 1,
             schedule_penalty: Bounds { initial: SECOND, max: MINUTE },
