@@ -167,9 +167,35 @@ impl Context<'_> {
         until: Until,
         is_endless: bool,
     ) -> Result<bool, Failure> {
+        self.wait_while(job, instances, i32::MAX, until, is_endless)
+    }
+
+    /// Waits without end for all instances of a job that was just made of so many. What an earlier job
+    /// of the same key has left, of more instances, does not count.
+    ///
+    /// # Errors
+    /// As [`Context::wait_for`].
+    pub fn wait_for_new(
+        &mut self,
+        job: &JobKey,
+        instances: i32,
+        until: Until,
+    ) -> Result<(), Failure> {
+        self.wait_while(job, None, instances, until, true).map(drop)
+    }
+
+    fn wait_while(
+        &mut self,
+        job: &JobKey,
+        instances: Option<&BTreeSet<i32>>,
+        below: i32,
+        until: Until,
+        is_endless: bool,
+    ) -> Result<bool, Failure> {
         for looks in 0.. {
             let tasks = self.tasks(&job.cluster, query(job, instances, None))?;
-            let newest = newest(&tasks);
+            let mut newest = newest(&tasks);
+            newest.retain(|instance, _| *instance < below);
             let is_met = newest.values().all(|task| until.is_met(status(task)));
             let pause = pause(looks, is_endless).filter(|_| !is_met);
             let Some(pause) = pause else {

@@ -29,13 +29,14 @@ pub(super) fn create(
         let message = "Cron jobs may only be scheduled with \"aurora cron schedule\" command";
         return Err(Failure::new(code::COMMAND_FAILURE, message));
     }
+    let count = job.configuration.instance_count.unwrap_or(1);
     context.info(format_args!("Creating job {}", key.name));
     let arguments = CreateJobArgs { description: Some(job.configuration), ..Default::default() };
     let response = context.call::<CreateJob>(&key.cluster, &arguments)?;
     context.check(&response, code::COMMAND_FAILURE, "Job creation failed due to error:")?;
     browser.show(context, key)?;
     if let Some(until) = wait_until.until() {
-        context.wait_for(key, None, until, true)?;
+        context.wait_for_new(key, count, until)?;
     }
     context.info(format_args!("Checking status of {key}"));
     if !exists(context, key)? {
