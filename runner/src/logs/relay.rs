@@ -504,10 +504,11 @@ impl Channel {
         }
     }
 
-    /// Makes room in the pipe of a process that writes faster than we read.
+    /// Makes room in the pipe of a process that writes faster than we read. A pipe of lines is full
+    /// with fewer bytes than it could hold: what does not fit into the rest of a page begins another.
     fn widen(&mut self, found: usize) {
         if let Some(pipe) = &self.pipe
-            && found >= self.capacity
+            && found > self.capacity / 2
             && !self.widened
         {
             self.widened = true;
