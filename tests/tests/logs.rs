@@ -316,15 +316,20 @@ fn status_text(world: &World) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn a_full_disk_costs_bytes_that_are_counted_and_nothing_else() {
+/// The sandbox as a disk of a size, for whom `unshare` gives mounts of their own: what bash is told.
+fn small_disk(world: &World, size: &str) -> String {
     need_root();
     need_program("unshare", "util-linux");
     need_program("mount", "mount");
-    let world = World::new();
     fs::create_dir(world.sandbox()).unwrap();
     let sandbox = world.sandbox().display().to_string();
-    let mount = format!("mount -t tmpfs -o size=512k,mode=755 small {sandbox} && exec \"$@\"");
+    format!("mount -t tmpfs -o size={size},mode=755 small {sandbox} && exec \"$@\"")
+}
+
+#[test]
+fn a_full_disk_costs_bytes_that_are_counted_and_nothing_else() {
+    let world = World::new();
+    let mount = small_disk(&world, "512k");
     let command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", &mount, "mount"];
     let copies = world.path().join("copies");
     fs::create_dir(&copies).unwrap();
@@ -607,13 +612,8 @@ fn a_coordinator_that_compresses_may_die_at_any_step() {
 
 #[test]
 fn a_disk_that_compression_fills_costs_nothing_but_compression() {
-    need_root();
-    need_program("unshare", "util-linux");
-    need_program("mount", "mount");
     let world = World::new();
-    fs::create_dir(world.sandbox()).unwrap();
-    let sandbox = world.sandbox().display().to_string();
-    let mount = format!("mount -t tmpfs -o size=1200k,mode=755 small {sandbox} && exec \"$@\"");
+    let mount = small_disk(&world, "1200k");
     let command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", &mount, "mount"];
     let copies = world.path().join("copies");
     fs::create_dir(&copies).unwrap();
