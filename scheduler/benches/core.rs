@@ -7,6 +7,16 @@
 //! cargo bench -p aurora-scheduler --bench core -- fill 1000   # with so many hosts
 //! ```
 //!
+//! What a placement costs apart from the time that memory takes to answer are its instructions, which
+//! valgrind counts:
+//!
+//! ```sh
+//! export CARGO_PROFILE_BENCH_STRIP=false
+//! cargo bench -p aurora-scheduler --bench core --no-run       # names the program
+//! valgrind --tool=callgrind target/release/deps/core-… --bench count 1000
+//! callgrind_annotate --inclusive=yes callgrind.out.* | grep place_all
+//! ```
+//!
 //! Fixtures are those of the original: hosts of 8 CPUs, 16 GB of memory, 256 GB of disk and 1,024
 //! ports with attributes `host` and `rack`, tasks of 6 CPUs, 8 GB and 128 GB, so that one fits per
 //! offer; random order of offers; storage in memory. Effects and transactions are made and dropped.
@@ -62,6 +72,10 @@ impl Sizes {
     }
 }
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let names: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
     if let [flag, file] = names.as_slice()
@@ -84,6 +98,9 @@ fn main() {
         ("status", status),
         ("stored", stored),
     ];
+    if wanted.iter().any(|wanted| *wanted == "count") {
+        return count(&sizes);
+    }
     for (name, run) in scenarios {
         if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
             run(&sizes);
@@ -173,7 +190,7 @@ fn offer(number: usize) -> Offer {
     let rack = format!("rack-{}", number / PER_RACK);
     Offer {
         id: format!("offer-{number}").into(),
-        agent: Arc::new(Agent { id: format!("agent-{number}").into(), host: (*host).into() }),
+        agent: Arc::new(Agent::new(format!("agent-{number}"), &*host)),
         attributes: [
             ("host".into(), BTreeSet::from([(*host).into()])),
             ("rack".into(), BTreeSet::from([(*rack).into()])),
@@ -284,24 +301,13 @@ fn fill_once(hosts: usize, one_job: bool, all: &mut Filled, last_tenth: &mut Fil
         // All of them wait; rounds place them five at a time.
         bench.create(task("job", 6.0), full);
     }
-    let mut number = 0;
-    let mut place_ten = |bench: &mut Bench| {
-        if !one_job {
-            bench.create(task(&format!("job-{number}"), 6.0), 10);
-            number += 1;
-        }
-        let before = bench.launches;
-        while bench.launches < before + 10 && bench.launches < full {
-            bench.round();
-        }
-    };
     while bench.launches < hosts / 100 {
-        place_ten(&mut bench);
+        place_ten(&mut bench, one_job, full);
     }
     let (start, first) = (Moment::now(), bench.launches);
     let (mut since, tenth) = (None, hosts - hosts / 10);
     while bench.launches + 10 <= full {
-        place_ten(&mut bench);
+        place_ten(&mut bench, one_job, full);
         if since.is_none() && bench.launches >= tenth {
             since = Some((Moment::now(), bench.launches));
         }
@@ -309,6 +315,35 @@ fn fill_once(hosts: usize, one_job: bool, all: &mut Filled, last_tenth: &mut Fil
     all.add(bench.launches - first, start);
     if let Some((since, from)) = since {
         last_tenth.add(bench.launches - from, since);
+    }
+}
+
+/// Fills each cluster once, as [`fill`] does with a job per ten tasks, without a look at the clock.
+fn count(sizes: &Sizes) {
+    for &hosts in &sizes.hosts {
+        let mut bench = Bench::new(settings());
+        bench.offer(0..hosts);
+        place_all(&mut bench, hosts);
+        println!("{} placements on {hosts} hosts", bench.launches);
+    }
+}
+
+/// A function of its own, so that a profiler finds it.
+#[inline(never)]
+fn place_all(bench: &mut Bench, hosts: usize) {
+    let full = hosts - hosts / 100;
+    while bench.launches + 10 <= full {
+        place_ten(bench, false, full);
+    }
+}
+
+fn place_ten(bench: &mut Bench, one_job: bool, full: usize) {
+    let before = bench.launches;
+    if !one_job {
+        bench.create(task(&format!("job-{before}"), 6.0), 10);
+    }
+    while bench.launches < before + 10 && bench.launches < full {
+        bench.round();
     }
 }
 
@@ -482,10 +517,7 @@ fn running(number: usize, host: usize, config: &Arc<Config>) -> Task {
         failures: 0,
         partitions: 0,
         ancestor: None,
-        agent: Some(Arc::new(Agent {
-            id: format!("agent-{host}").into(),
-            host: format!("host-{host}").into(),
-        })),
+        agent: Some(Arc::new(Agent::new(format!("agent-{host}"), format!("host-{host}")))),
         ports: [("http".into(), 31_000), ("health".into(), 31_001)].into(),
         events: [
             event(1, Status::Pending),

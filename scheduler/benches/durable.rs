@@ -40,6 +40,10 @@ const AGENTS: usize = 500;
 const INSTANCES: usize = 500;
 const WAITING: usize = 4_000;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut parent = std::env::temp_dir();
     let mut time = Duration::from_secs(8);
@@ -233,8 +237,7 @@ impl Master {
         let mut master = Master { room, counts, events, sender, offers: 0 };
         master.tell(Event::Registered("framework".into()));
         for number in 0..AGENTS {
-            let agent =
-                Agent { id: format!("agent-{number}").into(), host: format!("{number}").into() };
+            let agent = Agent::new(format!("agent-{number}"), format!("{number}"));
             master.offer(Arc::new(agent));
         }
         master

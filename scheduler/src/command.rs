@@ -11,10 +11,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -23,6 +21,7 @@ use crate::counters::Counters;
 use crate::driver::Mesos;
 use crate::flags::{self, FlagError, Flags, Value};
 use crate::http::graph::History;
+use crate::http::logconfig::Levels;
 use crate::http::{self, Quit, Site};
 use crate::local;
 use crate::options::Options;
@@ -46,8 +45,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    log_to_stderr();
-    match run(&mut flags) {
+    let levels = log_to_stderr();
+    match run(&mut flags, levels) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             error!("{problem}");
@@ -56,15 +55,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// One line for each thing that happens. What raft has to say is its own affair.
-fn log_to_stderr() {
+/// One line for each thing that happens.
+fn log_to_stderr() -> Levels {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let quiet =
-        Targets::new().with_default(LevelFilter::INFO).with_target("openraft", LevelFilter::WARN);
-    tracing_subscriber::registry().with(lines.with_filter(quiet)).init();
+    let (levels, filter) = Levels::new();
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    levels
 }
 
-fn run(flags: &mut Flags) -> Result<(), String> {
+fn run(flags: &mut Flags, levels: Levels) -> Result<(), String> {
     // Two threads for everything that waits; the core has the main one to itself.
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| format!("failed to start threads: {error}"))?;
@@ -87,7 +86,7 @@ fn run(flags: &mut Flags) -> Result<(), String> {
     for name in flags.without_effect() {
         warn!("-{name} has no effect in this version");
     }
-    let served = serve(&runtime, flags, options, |url| {
+    let served = serve(&runtime, flags, options, levels, |url| {
         if let Some((directory, cluster)) = &local {
             let master = cluster.address().to_string();
             // To whoever started it; the rest goes to the log.
@@ -106,6 +105,7 @@ fn serve(
     runtime: &Runtime,
     flags: &Flags,
     options: Options,
+    levels: Levels,
     begun: impl FnOnce(&str),
 ) -> Result<(), String> {
     let listener = runtime
@@ -123,6 +123,7 @@ fn serve(
     };
     let mut site = Site::new(api, flags.iter().collect(), options.cors, quit.clone());
     site.history = History::new(options.sampling_interval, options.sampling_period);
+    site.levels = levels;
     let site = Arc::new(site);
     let (closed, close) = watch::channel(false);
     runtime.spawn(http::serve(listener, site, close));

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aurora_api::api::AssignedTask;
 use mesos_scheduler::v1::{self, scheduler::Call, task_status, value};
@@ -35,6 +35,8 @@ pub struct Mesos {
     /// Updates that are not durable, by their tokens.
     updates: HashMap<u64, mesos_scheduler::Receipt>,
     next_update: u64,
+    /// Had Mesos tasks of this scheduler before this process began?
+    resumes: bool,
     /// What is to be told before anything new.
     told: Vec<Event>,
 }
@@ -42,8 +44,9 @@ pub struct Mesos {
 /// Counters of events start with this; the rest is the event's name in Mesos.
 const EVENT: &str = "mesos_scheduler_event_";
 
-/// The events that are counted. Heartbeats are for the session alone.
-const EVENTS: [&str; 9] = [
+/// The events that are counted.
+const EVENTS: [&str; 12] = [
+    "UNKNOWN",
     "SUBSCRIBED",
     "OFFERS",
     "RESCIND",
@@ -53,7 +56,12 @@ const EVENTS: [&str; 9] = [
     "INVERSE_OFFERS",
     "RESCIND_INVERSE_OFFER",
     "UPDATE_OPERATION_STATUS",
+    "HEARTBEAT",
+    "ERROR",
 ];
+
+/// Timers of how long updates were under way start with this; the rest is who made the update.
+const DELAY: &str = "task_delivery_delay_";
 
 /// Counter of subscriptions that were begun.
 const ATTEMPTS: &str = "mesos_scheduler_subscription_attempts";
@@ -77,6 +85,7 @@ impl Mesos {
             counters.add(format!("{EVENT}{name}"), 0);
         }
         counters.add(ATTEMPTS.to_owned(), 0);
+        let resumes = framework.id.is_some();
         Ok(Mesos {
             client: Client::start(masters, framework, options),
             tasks,
@@ -85,6 +94,7 @@ impl Mesos {
             offers: HashMap::new(),
             updates: HashMap::new(),
             next_update: 1,
+            resumes,
             told: Vec::new(),
         })
     }
@@ -106,7 +116,11 @@ impl Mesos {
                 let mut events = vec![Event::Disconnected, Event::Registered(framework_id.into())];
                 if again {
                     self.count("scheduler_framework_reregisters");
-                    // States may have been missed.
+                }
+                if again || self.resumes {
+                    // What the master itself said of tasks meanwhile, of those on lost agents for
+                    // one, it does not say again. A scheduler that ends often would never live to
+                    // see the next regular reconciliation.
                     let request = Request::ReconcileExplicit { batch: None };
                     events.push(Event::Request(NOBODY, request));
                 }
@@ -126,6 +140,7 @@ impl Mesos {
                 let token = self.next_update;
                 self.next_update += 1;
                 self.updates.insert(token, receipt);
+                self.time(&status);
                 vec![Event::Statuses(vec![update(&status, token)])]
             }
             E::Disconnected { reason } => {
@@ -162,11 +177,15 @@ impl Mesos {
                 warn!("Mesos: {text}");
                 Vec::new()
             }
+            E::Unknown(number) => {
+                warn!("Mesos: ignored an event of the unknown type {number}");
+                Vec::new()
+            }
             E::Message { .. } => {
                 self.count("scheduler_framework_message");
                 Vec::new()
             }
-            E::RescindInverseOffer { .. } | E::UpdateOperation(_) => Vec::new(),
+            E::Heartbeat | E::RescindInverseOffer { .. } | E::UpdateOperation(_) => Vec::new(),
             E::GaveUp(reason) => return Happened::Over(gave_up(&reason)),
         })
     }
@@ -230,6 +249,18 @@ impl Mesos {
         }
     }
 
+    /// Notes how long an update was under way, if the clocks of both sides allow to say.
+    fn time(&self, status: &v1::TaskStatus) {
+        let source = status.source.and_then(|number| task_status::Source::try_from(number).ok());
+        let made = status.timestamp.and_then(|at| Duration::try_from_secs_f64(at).ok());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        if let (Some(source), Some(made), Some(now)) = (source, made, now)
+            && made < now
+        {
+            self.counters.delay(&format!("{DELAY}{}", source.as_str_name()), now - made);
+        }
+    }
+
     fn count(&self, name: &str) {
         self.counters.add(name.to_owned(), 1);
     }
@@ -276,7 +307,7 @@ impl Driver for Mesos {
     }
 }
 
-/// What Mesos calls an event; `None` for what only the session tells.
+/// What Mesos calls an event, or the one that it comes from; `None` for what only the session tells.
 fn event_name(event: &mesos_scheduler::Event) -> Option<&'static str> {
     use mesos_scheduler::Event as E;
     Some(match event {
@@ -289,6 +320,9 @@ fn event_name(event: &mesos_scheduler::Event) -> Option<&'static str> {
         E::InverseOffers(_) => "INVERSE_OFFERS",
         E::RescindInverseOffer { .. } => "RESCIND_INVERSE_OFFER",
         E::UpdateOperation(_) => "UPDATE_OPERATION_STATUS",
+        E::Heartbeat => "HEARTBEAT",
+        E::Unknown(_) => "UNKNOWN",
+        E::GaveUp(GiveUp::Removed(_) | GiveUp::FailedOver(_) | GiveUp::Error(_)) => "ERROR",
         E::Subscribing { .. }
         | E::Disconnected { .. }
         | E::Refused { .. }
@@ -317,8 +351,7 @@ fn gave_up(reason: &GiveUp) -> String {
 
 /// An offer for the core.
 fn offer(offer: &v1::Offer) -> Offer {
-    let agent =
-        Agent { id: Text::from(&*offer.agent_id.value), host: Text::from(&*offer.hostname) };
+    let agent = Agent::new(&*offer.agent_id.value, &*offer.hostname);
     let start = offer.unavailability.as_ref().map(|away| away.start.nanoseconds / 1_000_000);
     Offer {
         id: Text::from(&*offer.id.value),

@@ -5,6 +5,9 @@
 //! | [`thrift`] | `/api`, `/apibeta`: calls of clients |
 //! | [`pages`] | `/vars`, `/health`, `/offers` … |
 //! | [`graph`] | `/graphdata`: variables over time |
+//! | [`graphview`], [`expression`] | `/graphview`: the same, drawn |
+//! | [`logconfig`] | `/logconfig`: what is logged |
+//! | [`apiclient`] | `/apiclient`: calls from a browser |
 //! | [`utilization`] | what tasks use |
 //! | [`mname`] | the way to web servers of instances |
 //! | [`inside`] | what is inside of the process |
@@ -16,6 +19,7 @@
 //! There is one voter of the log, so whoever serves leads. What would redirect to a leader, or say
 //! that there is none, goes where [`Site::leader`] is asked.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{ConnectInfo, Query, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -42,9 +46,14 @@ use tracing::{debug, warn};
 
 use crate::api::Api;
 use graph::History;
+use logconfig::Levels;
 
+pub mod apiclient;
+pub mod expression;
 pub mod graph;
+pub mod graphview;
 pub mod inside;
+pub mod logconfig;
 pub mod mname;
 pub mod pages;
 pub mod thrift;
@@ -86,6 +95,8 @@ pub struct Site {
     pub begun: Instant,
     /// What the variables were.
     pub history: History,
+    /// What is logged.
+    pub levels: Levels,
     calls: Semaphore,
 }
 
@@ -99,7 +110,8 @@ impl Site {
     ) -> Site {
         let calls = Semaphore::new(MAX_CALLS);
         let (begun, history) = (Instant::now(), History::default());
-        Site { api, flags, cors, quit, begun, history, calls }
+        let levels = Levels::default();
+        Site { api, flags, cors, quit, begun, history, levels, calls }
     }
 
     /// Who leads.
@@ -167,6 +179,12 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/services", get(inside::services))
         .route("/threads", get(inside::threads))
         .route("/graphdata", get(graph::data))
+        .route("/graphview", get(graphview::page))
+        .route("/graphview/", get(graphview::page))
+        .route("/graphview/chart", get(graphview::chart))
+        .route("/logconfig", get(logconfig::show).post(logconfig::change))
+        .route("/apiclient", get(apiclient::show).post(apiclient::call))
+        .route("/apiclient/api.html", get(apiclient::show))
         .route("/quitquitquit", post(pages::quit))
         .route("/abortabortabort", post(pages::abort))
         .fallback(pages::not_found)
@@ -202,6 +220,17 @@ fn same_site(headers: &HeaderMap, allowed: Option<&str>) -> bool {
     let place = origin.split_once("://").map(|(_, place)| place);
     allowed.is_some_and(|allowed| allowed == "*" || allowed == origin)
         || (place.is_some() && place == host)
+}
+
+/// The same, stricter: no other web site may, and what a browser says beside `Origin` counts, too.
+fn own_site(headers: &HeaderMap) -> bool {
+    let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = value("host");
+    let referer = value("referer").and_then(|referer| referer.split_once("://"));
+    let referer = referer.map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    same_site(headers, None)
+        && value("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"))
+        && referer.is_none_or(|place| Some(place) == host)
 }
 
 /// Serves connections until the sender of `stop` says so or is gone; then the connections that are
@@ -305,6 +334,32 @@ async fn body(body: Body) -> Result<Bytes, Response> {
     }
 }
 
+/// The fields of a form that our own page, or a program, has sent. No other web site may, whatever
+/// it may do elsewhere.
+async fn own_form(
+    headers: &HeaderMap,
+    content: Body,
+) -> Result<BTreeMap<String, String>, Response> {
+    if !own_site(headers) {
+        let problem = "this request comes from a page of another web site\n";
+        return Err(text(StatusCode::FORBIDDEN, problem));
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let problem = "a form is of the type application/x-www-form-urlencoded\n";
+        return Err(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem));
+    }
+    let bytes = body(content).await?;
+    // Forms look like what is behind the `?` of an address.
+    let address = [b"/?", bytes.as_ref()].concat();
+    let fields = Uri::try_from(address).ok().and_then(|uri| Query::try_from_uri(&uri).ok());
+    let Query(fields) = fields.ok_or_else(|| {
+        text(StatusCode::BAD_REQUEST, "the form cannot be read, or is longer than 64 KB\n")
+    })?;
+    Ok(fields)
+}
+
 fn text(status: StatusCode, text: impl Into<String>) -> Response {
     let plain = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     (status, plain, text.into()).into_response()
@@ -340,6 +395,28 @@ mod tests {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
             assert_eq!(same_site(&headers, allowed), fine, "{origin:?} {host} {allowed:?}");
+        }
+    }
+
+    #[test]
+    fn whose_page_it_is() {
+        for (name, value, fine) in [
+            ("x-nothing", "", true),
+            ("origin", "http://a:1", true),
+            ("origin", "http://b:1", false),
+            ("origin", "null", false),
+            ("sec-fetch-site", "same-origin", true),
+            ("sec-fetch-site", "none", true),
+            ("sec-fetch-site", "same-site", false),
+            ("sec-fetch-site", "cross-site", false),
+            ("referer", "http://a:1/logconfig?x", true),
+            ("referer", "http://b:1/logconfig", false),
+            ("referer", "http://a:1.example/", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "a:1".parse().unwrap());
+            headers.insert(name, value.parse().unwrap());
+            assert_eq!(own_site(&headers), fine, "{name} {value}");
         }
     }
 }

@@ -106,7 +106,7 @@ const ROOM: usize = 10;
 impl Mesos {
     fn agent(&self, number: usize) -> Arc<Agent> {
         let id = format!("agent-{number}-{}", self.lives[number]);
-        Arc::new(Agent { id: id.into(), host: format!("host-{number}").into() })
+        Arc::new(Agent::new(id, format!("host-{number}")))
     }
 
     fn number(&mut self) -> u64 {

@@ -141,9 +141,7 @@ fn furnished() -> (State, Pool) {
             failures: number % 5,
             partitions: number % 7,
             ancestor: (number % 2 == 0).then(|| "old".into()),
-            agent: (number % 3 > 0).then(|| {
-                Arc::new(Agent { id: "a".into(), host: format!("h{}", number % 90).into() })
-            }),
+            agent: (number % 3 > 0).then(|| Arc::new(Agent::new("a", format!("h{}", number % 90)))),
             ports: (0..number % 4).map(|n| (format!("p{n}").into(), 31_000 + n)).collect(),
             events: (0..i64::from(number % 5)).map(event).collect(),
         })]));

@@ -1,12 +1,15 @@
-//! `thermos run` of files in Python syntax: `.aurora` and `.thermos`, as a user runs them, with the
-//! interpreter as the process of its own that it ships as.
+//! Files in Python syntax, as a user runs them, with the interpreter as the process of its own that it
+//! ships as: `thermos run` of `.aurora` and `.thermos`, and hooks around what `aurora` does to a cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use thermos_tests::mesos::executor_binary;
+use thermos_tests::scheduler::{Scheduler, directory};
 use thermos_tests::{Binaries, World, program, wait_for};
 
 /// Exit codes, as `thermos help exit-codes` has them.
@@ -206,4 +209,142 @@ fn a_file_without_end() {
     config.run(&[]).exits(exit::INVALID_TASK).complains(&["memory", "loop.thermos"]);
     config.is_untouched();
     config.is_quiet();
+}
+
+/// Hooks that print, ask, refuse and read answers.
+const HOOKED: &str = r#"
+from gen.apache.aurora.api.ttypes import ResponseCode
+
+class Limits(object):
+  def pre_create_job(self, config):
+    if config.instances() > 2:
+      print('%s is too large: %d instances' % (config.job_key(), config.instances()))
+      return False
+    return True
+
+class Reporter(object):
+  def pre_create_job(self, config):
+    config.add_metadata('by', 'reporter')
+    print('creating %s' % config.job_key())
+    return True
+
+  def post_create_job(self, result, config):
+    print('created: %s' % (result.responseCode == ResponseCode.OK))
+
+  def err_create_job(self, exc, config):
+    print('not created: %s' % exc)
+
+  def pre_kill_job(self, job_key, instances=None, config=None, message=None):
+    return raw_input('Kill instances %s of %s? ' % (instances, job_key)) == 'yes'
+
+  def generic_hook(self, hook_config, event, method_name, result_or_err, args, kw):
+    print('%s_%s of %s' % (event, method_name, hook_config.job_key))
+    return True
+
+hooks = [Limits(), Reporter()]
+task = SimpleTask('www', 'sleep 1000')(resources=Resources(cpu=0.1, ram=16 * MB, disk=16 * MB))
+job = Service(cluster='here', role='nobody', environment='devel', task=task, enable_hooks=True)
+jobs = [job(name='www', instances=2), job(name='many', instances=3),
+        job(name='stuck', enable_hooks='{{stuck}}')]
+
+class Stuck(object):
+  def pre_create_job(self, config):
+    while config.name() == 'stuck': pass
+    return True
+hooks.append(Stuck())
+"#;
+
+/// What the original's client does with hooks, on a cluster in one process.
+#[test]
+fn hooks_surround_what_is_done_to_a_job() {
+    let place = directory();
+    let scheduler = Scheduler::with(
+        place.path(),
+        vec![
+            "-local".to_owned(),
+            format!("-work_dir={}", place.path().join("cluster").display()),
+            format!("-thermos_executor_path={}", executor_binary().display()),
+        ],
+    );
+    scheduler.restart();
+    let home = place.path().join("home");
+    fs::create_dir_all(&home).unwrap();
+    let clusters =
+        format!(r#"[{{"name": "here", "scheduler_uri": "http://{}"}}]"#, scheduler.address());
+    fs::write(home.join("clusters.json"), clusters).unwrap();
+    fs::write(home.join("www.aurora"), HOOKED).unwrap();
+    let aurora = |line: &str, input: &str| {
+        // A lower limit than that of the interpreter, so that the one without end has one soon.
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -t 5 && exec \"$0\" \"$@\""])
+            .arg(program("aurora", "aurora-client"))
+            .args(line.split(' '))
+            .current_dir(&home)
+            .env("HOME", &home)
+            .env("AURORA_CONFIG_ROOT", &home)
+            .env("AURORA_EVAL", program("aurora-eval", "aurora-eval"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Who asks nothing does not read it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            errors: String::from_utf8(output.stderr).unwrap(),
+        }
+    };
+
+    // One hook refuses. The other is called all the same, and nothing is created.
+    let said = aurora("job create here/nobody/devel/many www.aurora", "").exits(1);
+    let said =
+        said.complains(&["Pre hooks stopped call to create_job: ", "pre_create_job in Limits"]);
+    assert!(
+        said.out.contains("here/nobody/devel/many is too large: 3 instances\n"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("creating here/nobody/devel/many\n"), "{}", said.out);
+    assert!(scheduler.statuses().is_empty());
+
+    // They are content, and see the answer.
+    let create = "job create --wait-until=RUNNING here/nobody/devel/www www.aurora";
+    let said = aurora(create, "").exits(0);
+    assert!(
+        said.out.starts_with("creating here/nobody/devel/www\ncreated: True\n"),
+        "{}",
+        said.out
+    );
+    assert_eq!(scheduler.statuses().get("RUNNING"), Some(&2));
+    let said = aurora(create, "").exits(4).complains(&["already exists"]);
+    assert!(said.out.contains("not created: APIError: INVALID_REQUEST: "), "{}", said.out);
+
+    // The user is asked; without the file nobody is.
+    let kill = "job kill --config www.aurora here/nobody/devel/www/0,1";
+    let said = aurora(kill, "no\n").exits(1);
+    assert!(said.out.starts_with("Kill instances [0] of here/nobody/devel/www? "), "{}", said.out);
+    assert_eq!(scheduler.statuses().get("RUNNING"), Some(&2));
+    let said = aurora(kill, "yes\nno\n").exits(1);
+    assert!(said.out.contains("Successfully killed instances [0]\n"), "{}", said.out);
+    assert_eq!(scheduler.statuses().get("RUNNING"), Some(&1));
+    let restart = "job restart --watch-secs=1 --config www.aurora here/nobody/devel/www";
+    let said = aurora(restart, "").exits(0);
+    for line in
+        ["pre_restart of here/nobody/devel/www\n", "post_restart of here/nobody/devel/www\n"]
+    {
+        assert!(said.out.contains(line), "{}", said.out);
+    }
+    assert!(!aurora("job killall here/nobody/devel/www", "").exits(0).out.contains("Kill "));
+
+    // A hook without end is named, and has stopped nothing but its own command.
+    let stuck = "job create --bind=stuck=True here/nobody/devel/stuck www.aurora";
+    aurora(stuck, "").exits(1).complains(&["pre_create_job in Stuck", "processor time"]);
+    let free = "job create --bind=stuck=False here/nobody/devel/stuck www.aurora";
+    let said = aurora(free, "").exits(0);
+    assert!(said.out.starts_with("Job create succeeded"), "{}", said.out);
+    aurora("job killall here/nobody/devel/stuck", "").exits(0);
+    scheduler.stop();
 }

@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -127,6 +129,53 @@ fn jobs_on_a_real_mesos() {
     scheduler.wait_idle();
 }
 
+/// How often something has happened to a master, as it counts itself; 0 if it does not say.
+fn counted(mesos: &Real, what: &str) -> u64 {
+    let answer = || -> io::Result<String> {
+        let mut stream = TcpStream::connect(mesos.address())?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        write!(
+            stream,
+            "GET /metrics/snapshot HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            mesos.address()
+        )?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = answer().unwrap_or_default();
+    let value = text.split_once(&format!("{what}\":")).map_or("", |(_, rest)| rest);
+    let value = value.split([',', '}']).next().unwrap_or_default();
+    value.parse::<f64>().map_or(0, |value| value as u64)
+}
+
+/// What a master says of the tasks of a lost agent it says once. A scheduler that was away then
+/// asks as soon as it is back, and not only at the next regular reconciliation.
+#[test]
+fn an_agent_is_lost_while_nobody_listens() {
+    let mut mesos = Real::with_agents(2, &MASTER);
+    let directory = directory();
+    let flags = ["-reconciliation_initial_delay=1hrs"];
+    let scheduler = Scheduler::start(directory.path(), &mesos.address().to_string(), &flags);
+    scheduler.ok::<manage::CreateJob>(service("a", 4), true);
+    scheduler.wait_count(ScheduleStatus::RUNNING, 4);
+    let before = scheduler.tasks().unwrap();
+    let host = before[0].host.clone().unwrap();
+    let there: Vec<_> = before.iter().filter(|task| task.host.as_ref() == Some(&host)).collect();
+
+    scheduler.kill();
+    mesos.kill_agent(if host == "127.0.0.1" { 0 } else { 1 });
+    wait_for("the master to give the agent up", LIMIT, || {
+        (counted(&mesos, "slave_unreachable_completed") == 1).then_some(())
+    });
+    scheduler.restart();
+    scheduler.wait_count(ScheduleStatus::LOST, there.len());
+    scheduler.wait_count(ScheduleStatus::RUNNING, 4);
+    let after = scheduler.tasks().unwrap();
+    let running = after.iter().filter(|task| task.status == ScheduleStatus::RUNNING);
+    assert!(running.into_iter().all(|task| task.host.as_ref() != Some(&host)), "{after:?}");
+}
+
 // ------------------------------------------------------------------------------------ Everything dies
 
 /// Services come and go on two agents while the scheduler is killed at random moments, an agent is
@@ -178,9 +227,11 @@ fn nothing_is_lost_whatever_dies() {
         }
 
         mesos.kill_agent(1);
+        owner.say("an agent dies");
         let gone = Some("127.0.0.2");
+        let there = |task: &&Task| task.is_active() && task.host.as_deref() == gone;
+        owner.wait("its tasks are lost", |_, tasks| !tasks.iter().any(|task| there(&task)));
         owner.wait("the lost tasks run elsewhere", |owner, tasks| {
-            let there = |task: &&Task| task.is_active() && task.host.as_deref() == gone;
             owner.all_run(tasks) && !tasks.iter().any(|task| there(&task))
         });
         let lost = |task: &Task| task.status == ScheduleStatus::LOST;

@@ -32,6 +32,7 @@ use crate::world::World;
 /// What operators do to a cluster of Aurora
 #[derive(Debug, Parser)]
 #[command(name = "aurora_admin", version, disable_help_subcommand = true)]
+#[command(infer_long_args = true)]
 #[command(rename_all = "snake_case", rename_all_env = "snake_case")]
 struct Cli {
     /// Prints more

@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// Jobs of Aurora: files that define them, and what runs in clusters.
 #[derive(Debug, Parser)]
-#[command(name = "aurora", version, disable_help_subcommand = true)]
+#[command(name = "aurora", version, disable_help_subcommand = true, infer_long_args = true)]
 pub struct Cli {
     /// Says more about what is done
     #[arg(long, short, global = true)]

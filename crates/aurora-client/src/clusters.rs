@@ -66,7 +66,8 @@ impl Clusters {
     /// A list cannot be read or understood: a sentence with its name.
     pub fn load(root: Option<&str>, home: Option<&Path>) -> Result<Clusters, String> {
         let mut clusters = Clusters::default();
-        let root = Path::new(root.unwrap_or(ROOT)).join(FILE);
+        let root = root.filter(|root| !root.is_empty()).unwrap_or(ROOT);
+        let root = Path::new(root).join(FILE);
         let own = home.map(|home| home.join(".aurora").join(FILE));
         for file in [Some(root), own].into_iter().flatten() {
             match std::fs::read(&file) {

@@ -32,10 +32,14 @@ use crate::context::{Context, details};
 use crate::convert::{Converted, convert};
 use crate::evaluate::{Defined, Evaluator, Kind, read_json};
 use crate::exit::{Failure, code};
+use crate::hooks::{Hooks, Session};
 use crate::images::Images;
 use crate::problem::{Problem, Stage};
 use crate::select::{self, JobKey, Parts, parse_bindings};
 use crate::tiers::Tiers;
+
+/// The jobs of a file, with their keys.
+type Jobs = Vec<(Value, Parts)>;
 
 /// A configuration file and how to read it.
 #[derive(Clone, Debug)]
@@ -60,9 +64,18 @@ impl Source {
     }
 
     /// The jobs of the file, with bindings and keys.
-    fn jobs(&self) -> Result<(Vec<(Value, Parts)>, String), Problem> {
+    fn jobs(&self) -> Result<(Jobs, String), Problem> {
         let Defined { values, output } = self.load()?;
         Ok((select::keys(&values, &self.bindings)?, output))
+    }
+
+    /// The same, and whoever calls the file's hooks, if it has some.
+    fn hooked_jobs(&self) -> Result<(Jobs, String, Option<Session>), Problem> {
+        let (Defined { values, output }, session) = match self.json {
+            true => (self.load()?, None),
+            false => Session::start(&self.evaluator, &self.file)?,
+        };
+        Ok((select::keys(&values, &self.bindings)?, output, session))
     }
 }
 
@@ -118,23 +131,24 @@ impl Browser {
     }
 }
 
-/// A file that is only looked at for its mistakes.
+/// A file that has the hooks of a command.
 #[derive(Debug, Args)]
 pub(crate) struct HookFile {
     #[command(flatten)]
     reading: Reading,
-    /// A configuration file that must have the job, or the command is not done
+    /// A configuration file that must have the job, or the command is not done; its hooks are called
+    /// if the job sets enable_hooks
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl HookFile {
-    /// Reads the job. Its hooks are Python code of the original's own and are not run.
-    pub(super) fn check(&self, context: &mut Context<'_>, job: &JobKey) -> Result<(), Failure> {
-        if let Some(file) = &self.config {
-            context.load_job(job, &self.reading.source(file)?, TiersOf::Scheduler)?;
-        }
-        Ok(())
+    /// Reads the job, and gives its hooks.
+    pub(super) fn load(&self, context: &mut Context<'_>, job: &JobKey) -> Result<Hooks, Failure> {
+        let Some(file) = &self.config else { return Ok(Hooks::default()) };
+        let source = self.reading.source(file)?;
+        let (_, hooks) = context.load_hooked(job, &source, TiersOf::Scheduler)?;
+        Ok(hooks)
     }
 }
 
@@ -176,25 +190,67 @@ impl Context<'_> {
         source: &Source,
         tiers: TiersOf,
     ) -> Result<Loaded, Failure> {
-        let picked = pick(source, key, self);
-        let (mut config, output) = picked.map_err(|problem| self.refuse(&problem))?;
-        self.print(&output);
+        let jobs = source.jobs().map(|(jobs, output)| (jobs, output, ()));
+        let picked = jobs.and_then(|jobs| pick(jobs, key, self));
+        let (mut config, output, ()) = picked.map_err(|problem| self.refuse(&problem))?;
+        self.complete(&mut config, &output, key, tiers)
+    }
+
+    /// The same for a command whose calls the job's hooks surround.
+    ///
+    /// # Errors
+    /// As before.
+    pub(crate) fn load_hooked(
+        &mut self,
+        key: &JobKey,
+        source: &Source,
+        tiers: TiersOf,
+    ) -> Result<(Loaded, Hooks), Failure> {
+        let picked = source.hooked_jobs().and_then(|jobs| pick(jobs, key, self));
+        let (mut config, output, session) = picked.map_err(|problem| self.refuse(&problem))?;
+        let loaded = self.complete(&mut config, &output, key, tiers)?;
+        let enabled = config.job.value.attribute("enable_hooks").and_then(Value::raw);
+        let hooks = match session {
+            Some(session) if enabled == Some(&Raw::Bool(true)) => {
+                Hooks::of(session, &config.bound, self).map_err(|problem| self.refuse(&problem))?
+            }
+            _ => Hooks::default(),
+        };
+        Ok((loaded, hooks))
+    }
+
+    /// A job as hooks have left it; none if they have not changed it.
+    ///
+    /// # Errors
+    /// It is wrong now: everything has been said.
+    pub(crate) fn changed(&mut self, hooks: &mut Hooks) -> Result<Option<Loaded>, Failure> {
+        let Some(change) = hooks.take_change() else { return Ok(None) };
+        let converted = change.convert(&self.world.user());
+        let (Converted { configuration, job, .. }, interpolated) =
+            converted.map_err(|problem| self.refuse(&problem))?;
+        Ok(Some(Loaded { configuration, interpolated, job }))
+    }
+
+    /// Says what there is to be said about a job, gives it its tier and converts it.
+    fn complete(
+        &mut self,
+        config: &mut config::Config,
+        output: &str,
+        key: &JobKey,
+        tiers: TiersOf,
+    ) -> Result<Loaded, Failure> {
+        self.print(output);
         for warning in &config.warnings {
             for line in warning.lines() {
                 self.warn(line);
             }
         }
-        let hooks = config.job.value.attribute("enable_hooks").and_then(Value::raw);
-        if hooks == Some(&Raw::Bool(true)) {
-            self.warn(
-                "The job sets enable_hooks, but hooks of job files are not run by this client",
-            );
-        }
         let tiers = self.tiers(&key.cluster, tiers)?;
+        config.bound = tiers.fill_as(&config.bound, &config.job.value);
         config.job.value = tiers.fill(&config.job.value);
         let Converted { configuration, job, .. } =
-            convert(&config, &self.world.user()).map_err(|problem| self.refuse(&problem))?;
-        Ok(Loaded { configuration, interpolated: config.job.value, job })
+            convert(config, &self.world.user()).map_err(|problem| self.refuse(&problem))?;
+        Ok(Loaded { configuration, interpolated: config.job.value.clone(), job })
     }
 
     fn tiers(&mut self, cluster: &str, tiers: TiersOf) -> Result<Tiers, Failure> {
@@ -261,16 +317,15 @@ impl Context<'_> {
     }
 }
 
-/// The job of a key, made ready, and what the file printed.
-fn pick(
-    source: &Source,
+/// The job of a key, made ready, and what else came with the jobs.
+fn pick<T>(
+    (jobs, output, rest): (Jobs, String, T),
     key: &JobKey,
     images: &mut dyn Images,
-) -> Result<(config::Config, String), Problem> {
-    let (jobs, output) = source.jobs()?;
+) -> Result<(config::Config, String, T), Problem> {
     let config = config::prepare(select::pick(&jobs, key)?, images)?;
     config::check(&config.job.value)?;
-    Ok((config, output))
+    Ok((config, output, rest))
 }
 
 /// Who runs this: the environment's word, else that of the user database.

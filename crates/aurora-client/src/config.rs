@@ -19,6 +19,8 @@ use crate::problem::{Problem, Stage, origin_of};
 pub struct Config {
     /// The job, interpolated once.
     pub job: Interpolated,
+    /// The same before that, with everything bound to it.
+    pub bound: Value,
     /// Whether it passes the type check, which then need not be made again.
     pub sound: bool,
     /// What is accepted, but should be known.
@@ -38,7 +40,7 @@ pub fn prepare(job: &Value, images: &mut dyn Images) -> Result<Config, Problem> 
         // These are addresses.
         let _ = standard.bind(address, value);
     }
-    let bound = job.bind([standard.scope()]);
+    let mut bound = job.bind([standard.scope()]);
     let resolve = |bound: &Value| {
         interpolate(bound, &Limits::default())
             .map_err(|error| Problem::of_value(Stage::Config, bound, &error))
@@ -46,7 +48,8 @@ pub fn prepare(job: &Value, images: &mut dyn Images) -> Result<Config, Problem> 
     let mut done = resolve(&bound)?;
     if images::is_wanted(&done) {
         let images = images::bindings(&bound, &done, images)?;
-        done = resolve(&bound.bind([images.scope()]))?;
+        bound = bound.bind([images.scope()]);
+        done = resolve(&bound)?;
     }
     let job = &done.value;
     let mut warnings = Vec::new();
@@ -59,7 +62,7 @@ pub fn prepare(job: &Value, images: &mut dyn Images) -> Result<Config, Problem> 
         );
     }
     let sound = check_interpolated(job).is_ok();
-    Ok(Config { job: done, sound, warnings })
+    Ok(Config { job: done, bound, sound, warnings })
 }
 
 /// The parts without which nothing else can be said.

@@ -84,6 +84,12 @@ impl<'w> Context<'w> {
         let _ = writeln!(error, "{line}");
     }
 
+    /// Prints text for the user only, as it is.
+    pub fn print_error(&mut self, text: &str) {
+        let error = self.world.stream(Stream::Error);
+        let _ = error.write_all(text.as_bytes()).and_then(|()| error.flush());
+    }
+
     /// Prints a line about what happens.
     pub fn log(&mut self, level: Level, line: impl fmt::Display) {
         if level < self.level {

@@ -6,7 +6,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
@@ -26,7 +26,10 @@ const PROGRAM: &str = "aurora-eval";
 pub const PROGRAM_VARIABLE: &str = "AURORA_EVAL";
 
 /// An answer may be this large.
-const MAX_ANSWER: u64 = 512 << 20;
+pub(crate) const MAX_ANSWER: u64 = 512 << 20;
+
+/// What goes to standard error is kept up to this.
+pub(crate) const MAX_COMPLAINTS: u64 = 1 << 20;
 
 /// What kind of file is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +80,9 @@ impl Evaluator {
         own.and_then(|own| Some(own.parent()?.join(PROGRAM))).unwrap_or(PathBuf::from(PROGRAM))
     }
 
-    /// Runs a file in Python syntax.
-    pub fn run(&self, file: &Path, kind: Kind) -> Result<Defined, Problem> {
-        let program = self.program();
-        let mut command = Command::new(&program);
+    /// The command line that evaluates a file.
+    pub(crate) fn command(&self, file: &Path, kind: Kind) -> Command {
+        let mut command = Command::new(self.program());
         if kind == Kind::Thermos {
             command.arg("--thermos");
         }
@@ -94,18 +96,43 @@ impl Evaluator {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| {
+        command
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child, Problem> {
+        command.spawn().map_err(|error| {
             let message = format!(
                 "cannot run {}, which reads configuration files in Python syntax: {error}",
-                program.display()
+                self.program().display()
             );
             Problem::new(Stage::Load, "EvaluatorMissing", message).with_help(format!(
                 "install {PROGRAM} next to this program, or say where it is with {PROGRAM_VARIABLE}; \
                  JSON configurations (--read-json) do not need it"
             ))
-        })?;
+        })
+    }
+
+    /// So long a file, or a hook in it, may take on the clock.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(2 * u64::from(self.seconds))
+    }
+
+    /// A file that takes longer.
+    pub(crate) fn late(&self, file: &Path) -> Problem {
+        let message = format!(
+            "{} did not come to an end within {} seconds",
+            file.display(),
+            self.patience().as_secs()
+        );
+        Problem::new(Stage::Load, "TimeoutError", message)
+    }
+
+    /// Runs a file in Python syntax.
+    pub fn run(&self, file: &Path, kind: Kind) -> Result<Defined, Problem> {
+        let child = self.spawn(&mut self.command(file, kind))?;
         let answer = self.wait(child, file)?;
-        understand(&answer, file)
+        understand(&parse(&answer, file)?, file)
     }
 
     /// The answer of the process; what it did not say itself is said for it.
@@ -122,11 +149,10 @@ impl Evaluator {
         });
         let complaints = std::thread::spawn(move || {
             let mut text = Vec::new();
-            let _ = errors.take(1 << 20).read_to_end(&mut text);
+            let _ = errors.take(MAX_COMPLAINTS).read_to_end(&mut text);
             text
         });
-        let limit = Duration::from_secs(2 * u64::from(self.seconds));
-        let received = answer.recv_timeout(limit);
+        let received = answer.recv_timeout(self.patience());
         if !matches!(received, Ok(Ok(_))) {
             let _ = child.kill();
         }
@@ -135,11 +161,7 @@ impl Evaluator {
         let complaints = complaints.join().unwrap_or_default();
         let name = file.display();
         match received {
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                let message =
-                    format!("{name} did not come to an end within {} seconds", limit.as_secs());
-                Err(Problem::new(Stage::Load, "TimeoutError", message))
-            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(self.late(file)),
             Ok(Err(error)) => {
                 let message = format!("cannot read what {PROGRAM} says about {name}: {error}");
                 Err(Problem::new(Stage::Load, "InternalError", message))
@@ -151,45 +173,73 @@ impl Evaluator {
                 }
                 Ok(text)
             }
-            Ok(Ok(_)) => Err(self.death(status.ok(), &complaints, file)),
+            Ok(Ok(_)) => Err(self.death(Cause::of(status.ok(), &complaints), file)),
         }
     }
 
     /// A process that ended without an answer.
-    fn death(
-        &self,
-        status: Option<std::process::ExitStatus>,
-        complaints: &[u8],
-        file: &Path,
-    ) -> Problem {
-        use std::os::unix::process::ExitStatusExt as _;
+    pub(crate) fn death(&self, cause: Cause, file: &Path) -> Problem {
         let name = file.display();
+        let (class, message) = match cause {
+            Cause::Time => (
+                "TimeoutError",
+                format!(
+                    "evaluating {name} took more than {} seconds of processor time: is there an \
+                     endless loop?",
+                    self.seconds
+                ),
+            ),
+            Cause::Memory => (
+                "MemoryError",
+                format!("evaluating {name} took more than {} MiB of memory", self.memory),
+            ),
+            Cause::Depth => {
+                ("RecursionError", format!("{name} is nested too deeply to be evaluated"))
+            }
+            Cause::Unknown(why) => {
+                ("InternalError", format!("{PROGRAM} ended without an answer about {name}{why}"))
+            }
+        };
+        Problem::new(Stage::Load, class, message)
+    }
+}
+
+/// Why the process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It took too much processor time.
+    Time,
+    /// It took too much memory.
+    Memory,
+    /// Its stack was too small.
+    Depth,
+    /// Something else: `: ` and what it said, if it did.
+    Unknown(String),
+}
+
+impl Cause {
+    /// The cause, by how it ended and what it complained about.
+    pub(crate) fn of(status: Option<ExitStatus>, complaints: &[u8]) -> Cause {
+        use std::os::unix::process::ExitStatusExt as _;
         let complaints = String::from_utf8_lossy(complaints);
         let signal = status.and_then(|status| status.signal());
         let xcpu = rustix::process::Signal::XCPU.as_raw();
         let kill = rustix::process::Signal::KILL.as_raw();
         if signal == Some(xcpu) || signal == Some(kill) {
-            let message = format!(
-                "evaluating {name} took more than {} seconds of processor time: is there an endless \
-                 loop?",
-                self.seconds
-            );
-            return Problem::new(Stage::Load, "TimeoutError", message);
+            return Cause::Time;
         }
         if complaints.contains("memory allocation") || complaints.contains("capacity overflow") {
-            let message = format!("evaluating {name} took more than {} MiB of memory", self.memory);
-            return Problem::new(Stage::Load, "MemoryError", message);
+            return Cause::Memory;
         }
         if complaints.contains("overflowed its stack") || signal.is_some() {
-            let message = format!("{name} is nested too deeply to be evaluated");
-            return Problem::new(Stage::Load, "RecursionError", message);
+            return Cause::Depth;
         }
-        let last = complaints.lines().rev().find(|line| !line.trim().is_empty());
-        let message = format!(
-            "{PROGRAM} ended without an answer about {name}{}",
-            last.map(|line| format!(": {line}")).unwrap_or_default()
-        );
-        Problem::new(Stage::Load, "InternalError", message)
+        let own =
+            |line: &&str| line.strip_prefix(PROGRAM).is_some_and(|rest| rest.starts_with(':'));
+        let said = |line: &&str| !line.trim().is_empty();
+        let lines = || complaints.lines().rev();
+        let last = lines().find(own).or_else(|| lines().find(said));
+        Cause::Unknown(last.map(|line| format!(": {line}")).unwrap_or_default())
     }
 }
 
@@ -201,7 +251,8 @@ fn dashed(file: &Path) -> PathBuf {
     }
 }
 
-fn find<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {
+/// A member of an object.
+pub(crate) fn find<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {
     match json {
         Json::Object(members) => {
             members.iter().find(|(known, _)| **known == *name).map(|(_, json)| json)
@@ -210,7 +261,8 @@ fn find<'j>(json: &'j Json, name: &str) -> Option<&'j Json> {
     }
 }
 
-fn text(json: &Json, name: &str) -> Option<String> {
+/// A member that is text.
+pub(crate) fn text(json: &Json, name: &str) -> Option<String> {
     match find(json, name)? {
         Json::Text(text) => Some(text.to_string()),
         _ => None,
@@ -224,22 +276,27 @@ fn number(json: &Json, name: &str) -> Option<u32> {
     }
 }
 
-fn understand(answer: &[u8], file: &Path) -> Result<Defined, Problem> {
-    let strange = |detail: String| {
-        let message =
-            format!("{PROGRAM} says something strange about {}: {detail}", file.display());
-        Problem::new(Stage::Load, "InternalError", message)
-    };
-    let answer = json::parse(answer).map_err(|error| strange(error.to_string()))?;
-    let output = text(&answer, "output").unwrap_or_default();
-    if let Some(error) = find(&answer, "error") {
+fn strange(detail: &str, file: &Path) -> Problem {
+    let message = format!("{PROGRAM} says something strange about {}: {detail}", file.display());
+    Problem::new(Stage::Load, "InternalError", message)
+}
+
+/// An answer as JSON.
+pub(crate) fn parse(answer: &[u8], file: &Path) -> Result<Json, Problem> {
+    json::parse(answer).map_err(|error| strange(&error.to_string(), file))
+}
+
+/// What an answer says about a file.
+pub(crate) fn understand(answer: &Json, file: &Path) -> Result<Defined, Problem> {
+    let output = text(answer, "output").unwrap_or_default();
+    if let Some(error) = find(answer, "error") {
         return Err(failure(error));
     }
-    let Some(document) = find(&answer, "defined") else {
-        return Err(strange("there is no answer in it".to_owned()));
+    let Some(document) = find(answer, "defined") else {
+        return Err(strange("there is no answer in it", file));
     };
-    let values = transfer::decode(document).map_err(strange)?;
-    if let Some(Json::Array(foreign)) = find(&answer, "foreign") {
+    let values = transfer::decode(document).map_err(|detail| strange(&detail, file))?;
+    if let Some(Json::Array(foreign)) = find(answer, "foreign") {
         for (position, what) in foreign.iter().enumerate() {
             if let Json::Text(what) = what {
                 let message =
@@ -251,7 +308,8 @@ fn understand(answer: &[u8], file: &Path) -> Result<Defined, Problem> {
     Ok(Defined { values, output })
 }
 
-fn failure(error: &Json) -> Problem {
+/// A mistake that the process reports.
+pub(crate) fn failure(error: &Json) -> Problem {
     let stage = match text(error, "stage").as_deref() {
         Some("select") => Stage::Select,
         _ => Stage::Load,

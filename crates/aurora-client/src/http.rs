@@ -1,4 +1,4 @@
-//! HTTP/1.1, one request after the other: connections that are kept, redirects, compression.
+//! HTTP/1.1, one request after the other: connections that are kept, redirects, proxies, compression.
 //!
 //! What goes over a connection is `ureq-proto`'s; this module gives it connections. Nothing is sent
 //! twice here but what may be.
@@ -12,6 +12,7 @@ use http::{Method, StatusCode, Uri};
 use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult, state};
 
 use crate::netrc::{self, Credentials};
+use crate::proxy::{Proxy, proxy_for, unescaped};
 use crate::tls::Tls;
 use crate::world::{Connection, World};
 
@@ -56,6 +57,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Who answered, after redirects.
     pub url: String,
+    /// The proxy that it came through, if it could see it.
+    pub proxy: Option<Proxy>,
 }
 
 /// There is no answer.
@@ -63,6 +66,8 @@ pub struct Answer {
 pub enum Fault {
     /// Why.
     Transport(String),
+    /// The proxy that the environment names is none, or refuses the user: trying again is no use.
+    Proxy(String),
     /// The user wants to stop.
     Interrupted,
 }
@@ -70,7 +75,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Transport(why) => f.write_str(why),
+            Fault::Transport(why) | Fault::Proxy(why) => f.write_str(why),
             Fault::Interrupted => f.write_str("interrupted"),
         }
     }
@@ -89,14 +94,45 @@ impl Peer {
         let tls = match uri.scheme_str() {
             Some("http") => false,
             Some("https") => true,
-            _ => return Err(transport(format!("{uri} does not start with http:// or https://"))),
+            _ => {
+                let uri = shown(&uri.to_string());
+                return Err(transport(format!("{uri} does not start with http:// or https://")));
+            }
         };
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         if host.is_empty() {
-            return Err(transport(format!("{uri} names no host")));
+            return Err(transport(format!("{} names no host", shown(&uri.to_string()))));
         }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Peer { tls, host, port })
+    }
+
+    /// `HOST:PORT`
+    fn authority(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Who is at the other end, and the way there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Route {
+    peer: Peer,
+    proxy: Option<Proxy>,
+}
+
+impl Route {
+    fn of(world: &dyn World, uri: &Uri) -> Result<Route, Fault> {
+        let peer = Peer::of(uri)?;
+        let proxy = proxy_for(uri, |name| world.variable(name)).map_err(Fault::Proxy)?;
+        Ok(Route { peer, proxy })
+    }
+
+    /// The proxy that reads the requests. Others only carry what they cannot read.
+    fn reader(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().filter(|_| !self.peer.tls)
     }
 }
 
@@ -111,7 +147,7 @@ fn broken(error: &ureq_proto::Error) -> io::Error {
 /// Connections, and what they need.
 #[derive(Default)]
 pub struct Http {
-    kept: Option<(Peer, Duration, Box<dyn Connection>)>,
+    kept: Option<(Route, Duration, Box<dyn Connection>)>,
     tls: Tls,
     netrc: Option<String>,
 }
@@ -128,8 +164,9 @@ impl Http {
         url: &str,
         request: &Request<'_>,
     ) -> Result<Answer, Fault> {
-        let mut uri: Uri =
-            url.parse().map_err(|error| transport(format!("{url:?} is no address: {error}")))?;
+        let mut uri: Uri = url
+            .parse()
+            .map_err(|error| transport(format!("{:?} is no address: {error}", shown(url))))?;
         let asked = Peer::of(&uri)?;
         let mut request = request.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -154,59 +191,94 @@ impl Http {
         uri: &Uri,
         request: &Request<'_>,
     ) -> Result<Answer, Fault> {
-        let peer = Peer::of(uri)?;
+        let route = Route::of(world, uri)?;
         let fault = |error: io::Error| match error.kind() {
             io::ErrorKind::Interrupted => Fault::Interrupted,
-            _ => transport(error),
+            _ => transport(about_proxy(route.proxy.as_ref(), error)),
         };
-        let head = self.head(world, uri, &peer, request)?;
+        let head = self.head(world, uri, &route, request)?;
         if request.repeatable
-            && let Some((_, _, mut connection)) = self.take_kept(world, &peer)
+            && let Some(mut connection) = self.take_kept(world, &route)
         {
-            match exchange(&mut *connection, head.clone(), request.body) {
+            match exchange(&mut *connection, head.clone(), request.body, route.reader()) {
                 Ok((answer, keep)) => {
-                    self.keep(world, keep.then_some((peer, connection)));
-                    return Ok(answer);
+                    return self.answered(world, route, connection, answer, keep);
                 }
                 // It was closed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => return Err(fault(error)),
             }
         }
-        let connection =
-            world.connect(&peer.host, peer.port).map_err(|error| match error.kind() {
-                io::ErrorKind::Interrupted => Fault::Interrupted,
-                _ => transport(format!("cannot connect to {}:{}: {error}", peer.host, peer.port)),
-            })?;
-        let mut connection = match peer.tls {
-            true => self.tls.wrap(world, &peer.host, connection).map_err(transport)?,
-            false => connection,
+        let mut connection = self.open(world, &route)?;
+        let (answer, keep) =
+            exchange(&mut *connection, head, request.body, route.reader()).map_err(fault)?;
+        self.answered(world, route, connection, answer, keep)
+    }
+
+    /// A connection to who is at the end of a route.
+    fn open(&mut self, world: &mut dyn World, route: &Route) -> Result<Box<dyn Connection>, Fault> {
+        let Route { peer, proxy } = route;
+        let (host, port) = match proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&peer.host, peer.port),
         };
-        let (answer, keep) = exchange(&mut *connection, head, request.body).map_err(fault)?;
-        self.keep(world, keep.then_some((peer, connection)));
+        let mut connection =
+            world.connect(host, port).map_err(|error| match (error.kind(), proxy) {
+                (io::ErrorKind::Interrupted, _) => Fault::Interrupted,
+                (_, Some(proxy)) => transport(format!(
+                    "cannot connect to {proxy} for {}: {error}",
+                    peer.authority()
+                )),
+                (_, None) => transport(format!("cannot connect to {}: {error}", peer.authority())),
+            })?;
+        if let Some(proxy) = proxy {
+            if proxy.tls {
+                connection = self
+                    .tls
+                    .wrap(world, &proxy.host, connection)
+                    .map_err(|why| transport(format!("{proxy}: {why}")))?;
+            }
+            if peer.tls {
+                tunnel(&mut *connection, proxy, peer)?;
+            }
+        }
+        match peer.tls {
+            true => self.tls.wrap(world, &peer.host, connection).map_err(transport),
+            false => Ok(connection),
+        }
+    }
+
+    /// Keeps the connection of an answer, unless it was the last one.
+    fn answered(
+        &mut self,
+        world: &dyn World,
+        route: Route,
+        connection: Box<dyn Connection>,
+        mut answer: Answer,
+        keep: bool,
+    ) -> Result<Answer, Fault> {
+        answer.proxy = route.reader().cloned();
+        if let Some(proxy) = &answer.proxy
+            && answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(refused_by(proxy));
+        }
+        self.kept = keep.then(|| (route, world.now(), connection));
         Ok(answer)
     }
 
-    fn keep(&mut self, world: &dyn World, connection: Option<(Peer, Box<dyn Connection>)>) {
-        self.kept = connection.map(|(peer, connection)| (peer, world.now(), connection));
-    }
-
-    fn take_kept(
-        &mut self,
-        world: &dyn World,
-        peer: &Peer,
-    ) -> Option<(Peer, Duration, Box<dyn Connection>)> {
-        let mut kept = self.kept.take().filter(|(known, since, _)| {
-            known == peer && world.now().saturating_sub(*since) <= MAX_IDLE
+    fn take_kept(&mut self, world: &dyn World, route: &Route) -> Option<Box<dyn Connection>> {
+        let (_, _, mut connection) = self.kept.take().filter(|(known, since, _)| {
+            known == route && world.now().saturating_sub(*since) <= MAX_IDLE
         })?;
-        kept.2.is_open().then_some(kept)
+        connection.is_open().then_some(connection)
     }
 
     fn head(
         &mut self,
         world: &dyn World,
         uri: &Uri,
-        peer: &Peer,
+        route: &Route,
         request: &Request<'_>,
     ) -> Result<http::Request<()>, Fault> {
         let mut head = http::Request::new(());
@@ -220,14 +292,14 @@ impl Http {
         if !request.body.is_empty() {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(request.body.len()));
         }
-        if !headers.contains_key(header::AUTHORIZATION)
-            && let Some(known) = self.credentials(world, &peer.host)
-        {
-            let text = format!("{}:{}", known.user, known.password);
-            let text = format!("Basic {}", base64_of(text.as_bytes()));
-            let mut value = HeaderValue::try_from(text).map_err(transport)?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
+        if !headers.contains_key(header::AUTHORIZATION) {
+            let known = own(uri).or_else(|| self.credentials(world, &route.peer.host));
+            if let Some(Credentials { user, password }) = known {
+                headers.insert(header::AUTHORIZATION, basic(&user, &password)?);
+            }
+        }
+        if let Some((user, password)) = route.reader().and_then(|proxy| proxy.user.as_ref()) {
+            headers.insert(header::PROXY_AUTHORIZATION, basic(user, password)?);
         }
         Ok(head)
     }
@@ -246,14 +318,75 @@ impl Http {
     }
 }
 
-fn base64_of(bytes: &[u8]) -> String {
+/// What an address itself says about its user.
+fn own(uri: &Uri) -> Option<Credentials> {
+    let (user, _) = uri.authority()?.as_str().rsplit_once('@')?;
+    let (user, password) = user.split_once(':').unwrap_or((user, ""));
+    Some(Credentials { user: unescaped(user), password: unescaped(password) })
+}
+
+/// A name and a password as a header says them.
+fn basic(user: &str, password: &str) -> Result<HeaderValue, Fault> {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    let mut value = HeaderValue::try_from(format!("Basic {text}")).map_err(transport)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A proxy answers that it does not know the user.
+fn refused_by(proxy: &Proxy) -> Fault {
+    let Proxy { variable, .. } = proxy;
+    Fault::Proxy(match proxy.user {
+        Some(_) => format!("{proxy} does not accept the user and password that {variable} has"),
+        None => format!(
+            "{proxy} wants to know who asks: {variable} has to be http://USER:PASSWORD@HOST:PORT"
+        ),
+    })
+}
+
+/// An error on the way to an answer, with the proxy that may be to blame.
+fn about_proxy(proxy: Option<&Proxy>, error: io::Error) -> String {
+    match proxy {
+        Some(proxy) => format!("through {proxy}: {error}"),
+        None => error.to_string(),
+    }
+}
+
+/// Asks a proxy for a connection to a host. What follows is between the two ends only.
+fn tunnel(connection: &mut dyn Connection, proxy: &Proxy, peer: &Peer) -> Result<(), Fault> {
+    let target = peer.authority();
+    let lost = |why: &dyn fmt::Display| {
+        transport(format!("cannot connect to {target} through {proxy}: {why}"))
+    };
+    let mut head = http::Request::new(());
+    *head.method_mut() = Method::CONNECT;
+    *head.uri_mut() = target.parse().map_err(|error| lost(&error))?;
+    if let Some((user, password)) = &proxy.user {
+        head.headers_mut().insert(header::PROXY_AUTHORIZATION, basic(user, password)?);
+    }
+    let mut input = Input::new(connection);
+    let answer = Call::new(head)
+        .map_err(|error| broken(&error))
+        .and_then(|call| request(call, b"", None, &mut input))
+        .and_then(|call| response(call, &mut input));
+    let (_, answer) = answer.map_err(|error| match error.kind() {
+        io::ErrorKind::Interrupted => Fault::Interrupted,
+        _ => lost(&error),
+    })?;
+    match answer.status() {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(refused_by(proxy)),
+        status if !status.is_success() => Err(lost(&format_args!("it answers {status}"))),
+        // Nobody has asked the other end yet, so this would be somebody else's answer.
+        _ if !input.bytes.is_empty() => Err(lost(&"it says more than that it is connected")),
+        _ => Ok(()),
+    }
 }
 
 /// Where an answer sends its reader. Never from a protected connection to an open one.
 fn redirected(from: &Uri, to: &HeaderValue) -> Result<Uri, Fault> {
-    let wrong = |why: String| transport(format!("{from} answers with a redirect {why}"));
+    let shown = shown(&from.to_string());
+    let wrong = |why: String| transport(format!("{shown} answers with a redirect {why}"));
     let text = to.to_str().map_err(|error| wrong(format!("that is no text: {error}")))?;
     let target: Uri = text
         .parse()
@@ -272,6 +405,22 @@ fn redirected(from: &Uri, to: &HeaderValue) -> Result<Uri, Fault> {
     Uri::from_parts(parts).map_err(|error| wrong(format!("to {text:?}: {error}")))
 }
 
+/// Scheme and place of an address.
+fn origin(uri: &Uri) -> String {
+    let place = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    format!("{}://{place}", uri.scheme_str().unwrap_or("http"))
+}
+
+/// A text that should be an address, as it may be shown: without a user's password.
+pub(crate) fn shown(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let place = rest[..end].rfind('@').map_or(0, |at| at + 1);
+    let mark = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{mark}{}", &rest[place..])
+}
+
 /// One request and its answer over a connection, and whether it can be used again.
 ///
 /// An error of the kind `ConnectionAborted` says that the other side went away without a word.
@@ -279,12 +428,14 @@ fn exchange(
     connection: &mut dyn Connection,
     head: http::Request<()>,
     body: &[u8],
+    reader: Option<&Proxy>,
 ) -> io::Result<(Answer, bool)> {
-    let url = head.uri().to_string();
+    let url = shown(&head.uri().to_string());
+    // Whom a proxy is to ask stands before the path.
+    let whom = head.uri().authority().filter(|_| reader.is_some()).map(|_| origin(head.uri()));
     let call = Call::new(head).map_err(|error| broken(&error))?;
-    let piece = vec![0; PIECE];
-    let mut input = Input { connection, piece, bytes: Vec::new(), ended: false };
-    let call = request(call, body, &mut input)?;
+    let mut input = Input::new(connection);
+    let call = request(call, body, whom.as_deref(), &mut input)?;
     let (call, head) = response(call, &mut input)?;
     let is_packed =
         head.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value == "gzip");
@@ -297,7 +448,7 @@ fn exchange(
         body = unpack(&body)?;
     }
     let (head, ()) = head.into_parts();
-    Ok((Answer { status: head.status, headers: head.headers, body, url }, keep))
+    Ok((Answer { status: head.status, headers: head.headers, body, url, proxy: None }, keep))
 }
 
 /// What came over a connection and was not looked at.
@@ -308,7 +459,11 @@ struct Input<'c> {
     ended: bool,
 }
 
-impl Input<'_> {
+impl<'c> Input<'c> {
+    fn new(connection: &'c mut dyn Connection) -> Input<'c> {
+        Input { connection, piece: vec![0; PIECE], bytes: Vec::new(), ended: false }
+    }
+
     fn more(&mut self) -> io::Result<()> {
         let read = loop {
             match self.connection.read(&mut self.piece) {
@@ -347,6 +502,7 @@ fn is_gone(error: &io::Error) -> bool {
 fn request(
     call: Call<state::Prepare>,
     body: &[u8],
+    whom: Option<&str>,
     input: &mut Input<'_>,
 ) -> io::Result<Call<state::RecvResponse>> {
     let mut call = call.proceed();
@@ -355,6 +511,11 @@ fn request(
     while !call.can_proceed() {
         let written = call.write(&mut buffer).map_err(|error| broken(&error))?;
         bytes.extend_from_slice(&buffer[..written]);
+    }
+    if let Some(whom) = whom
+        && let Some(target) = bytes.iter().position(|byte| *byte == b' ')
+    {
+        bytes.splice(target + 1..=target, whom.bytes());
     }
     let unfinished = || io::Error::other("the request cannot be written");
     let next = call.proceed().map_err(|error| broken(&error))?.ok_or_else(unfinished)?;

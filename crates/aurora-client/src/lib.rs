@@ -25,11 +25,12 @@
 //! | [`world`] | everything that is outside: clock, terminal, programs, connections; [`real`] is the one there is |
 //! | [`context`] | what every command has at hand: printing, clusters, answers |
 //! | [`clusters`], `schedulers` | `clusters.json`, and finding a cluster's scheduler |
-//! | [`rpc`] | calls, and which of them are made again; over [`http`], [`tls`], [`netrc`] |
+//! | [`rpc`] | calls, and which of them are made again; over [`http`], [`proxy`], [`tls`], [`netrc`] |
 //! | `registry` | registries of images |
 //! | [`keys`] | keys on the command line, with instances or patterns |
 //! | [`tiers`] | which tier a job gets |
 //! | [`monitor`] | waiting for tasks |
+//! | `hooks` | methods of the file's, called around calls |
 //! | [`commands`] | the verbs of each noun |
 //! | [`exit`] | exit codes, and why a command ends early |
 //! | [`uptime`] | for how long instances have been up |
@@ -61,6 +62,8 @@ pub mod evaluate;
 #[cfg(feature = "cluster")]
 pub mod exit;
 #[cfg(feature = "cluster")]
+mod hooks;
+#[cfg(feature = "cluster")]
 pub mod http;
 pub mod images;
 #[cfg(feature = "cluster")]
@@ -72,6 +75,8 @@ pub mod netrc;
 pub mod ports;
 pub mod problem;
 #[cfg(feature = "cluster")]
+pub mod proxy;
+#[cfg(feature = "cluster")]
 pub mod real;
 #[cfg(feature = "cluster")]
 mod registry;
@@ -81,8 +86,9 @@ pub mod rpc;
 mod schedulers;
 pub mod select;
 pub mod settings;
-#[cfg(all(test, feature = "cluster"))]
-mod testing;
+#[cfg(any(all(test, feature = "cluster"), feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 #[cfg(feature = "cluster")]
 pub mod tiers;
 #[cfg(feature = "cluster")]

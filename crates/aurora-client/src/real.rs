@@ -143,6 +143,14 @@ impl World for Real {
         });
     }
 
+    fn line(&mut self) -> io::Result<Option<String>> {
+        let mut line = String::new();
+        if io::stdin().read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(line.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
     fn browse(&mut self, url: &str) -> io::Result<()> {
         let chosen = self.variable("BROWSER").filter(|browser| !browser.is_empty());
         let names = chosen.iter().map(String::as_str).chain(BROWSERS);

@@ -226,6 +226,7 @@ mod tests {
                     headers: headers.collect(),
                     body: body.as_bytes().to_vec(),
                     url: url.to_owned(),
+                    proxy: None,
                 })
             });
             assert!(rest.next().is_none(), "something was not asked");

@@ -15,7 +15,7 @@ use thrift_wire::{CallError, Method, read_reply, write_call};
 
 use crate::context::{Context, Level, details};
 use crate::exit::{Failure, code};
-use crate::http::{Answer, Fault, Request};
+use crate::http::{Answer, Fault, Request, shown};
 use crate::schedulers::{Missing, beside};
 
 /// Pause before a call is made again.
@@ -132,6 +132,7 @@ impl Context<'_> {
         let mut body = Vec::new();
         write_call::<M, _>(&mut binary::Writer::new(&mut body), 0, arguments);
         let answer = self.post(&address, &body, !is_change(M::NAME));
+        let address = shown(&address);
         let lost = |why: &dyn Display| {
             Ok(Attempt::Lost(format!("Unknown error talking to {address}: {why}")))
         };
@@ -139,6 +140,7 @@ impl Context<'_> {
             Ok(answer) => answer,
             Err(Fault::Interrupted) => return Err(Failure::Interrupted),
             Err(Fault::Transport(why)) => return lost(&why),
+            Err(Fault::Proxy(why)) => return Err(Failure::new(code::NETWORK, why)),
         };
         self.log(
             Level::Debug,
@@ -182,8 +184,12 @@ fn complaint(answer: &Answer) -> String {
         _ => "Unexpected answer",
     };
     let reason = answer.status.canonical_reason().unwrap_or("unknown");
-    format!("{} {whose}: {reason} for url: {}", answer.status.as_u16(), answer.url)
+    let through = answer.proxy.as_ref().map(|proxy| format!(" through {proxy}"));
+    let (status, through) = (answer.status.as_u16(), through.unwrap_or_default());
+    format!("{status} {whose}: {reason} for url: {}{through}", answer.url)
 }
 
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod tests;

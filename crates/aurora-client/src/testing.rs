@@ -1,4 +1,5 @@
-//! An outside for tests: a clock that only moves when somebody waits, and servers that are functions.
+//! An outside for tests: a clock that only moves when somebody waits, servers and programs that are
+//! functions. For the tests of this crate, and whoever asks for the feature `testing`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use crate::real::Tcp;
 use crate::world::{Captured, Connection, Interrupted, Node, Program, Sink, Stream, World};
 
 /// What a server does with a request.
-pub(crate) enum Reply {
+#[derive(Clone, Debug)]
+pub enum Reply {
     /// Answers, and waits for the next request.
     Bytes(Vec<u8>),
     /// Answers and closes the connection.
@@ -20,7 +22,7 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// An answer in HTTP.
-    pub(crate) fn http(status: &str, headers: &str, body: &[u8]) -> Reply {
+    pub fn http(status: &str, headers: &str, body: &[u8]) -> Reply {
         let length = body.len();
         let mut bytes =
             format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n").into_bytes();
@@ -29,52 +31,78 @@ impl Reply {
     }
 
     /// The connection is closed.
-    pub(crate) fn nothing() -> Reply {
+    pub fn nothing() -> Reply {
         Reply::Last(Vec::new())
     }
 }
 
 /// A server: the number of the connection, `HOST:PORT`, and the bytes of a request.
-pub(crate) type Server = Box<dyn FnMut(usize, &str, &[u8]) -> Reply>;
+pub type Server = Box<dyn FnMut(usize, &str, &[u8]) -> Reply>;
+
+/// Who listens: the time, a host and a port.
+pub type Listening = Box<dyn Fn(Duration, &str, u16) -> io::Result<()>>;
+
+/// What a program prints, and how it ends.
+pub type Running = Box<dyn FnMut(&Program) -> io::Result<Captured>>;
 
 /// The outside.
-pub(crate) struct Fake {
-    pub(crate) out: Vec<u8>,
-    pub(crate) error: Vec<u8>,
-    pub(crate) variables: BTreeMap<String, String>,
-    pub(crate) now: Duration,
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) programs: Vec<Program>,
+pub struct Fake {
+    /// What was printed.
+    pub out: Vec<u8>,
+    /// What was said.
+    pub error: Vec<u8>,
+    /// The environment.
+    pub variables: BTreeMap<String, String>,
+    /// The time.
+    pub now: Duration,
     /// The user interrupts when it is this late.
-    pub(crate) patience: Option<Duration>,
+    pub patience: Option<Duration>,
+    /// What is random.
+    pub random: [u8; 16],
+    /// ZooKeeper's nodes, by path; without it nobody answers.
+    pub zookeeper: Option<Vec<(String, String)>>,
+    /// Programs that were run.
+    pub programs: Vec<Program>,
+    /// What they do.
+    pub running: Running,
+    /// Who can be connected to: everybody but `nowhere`.
+    pub listening: Listening,
     /// Every host is here, in place of the server.
-    pub(crate) listening: Option<SocketAddr>,
+    pub instead: Option<SocketAddr>,
     connections: usize,
     server: Rc<RefCell<Server>>,
 }
 
 impl Fake {
-    pub(crate) fn new(server: impl FnMut(usize, &str, &[u8]) -> Reply + 'static) -> Fake {
+    /// With a server behind every address, and nothing else.
+    pub fn new(server: impl FnMut(usize, &str, &[u8]) -> Reply + 'static) -> Fake {
         Fake {
             out: Vec::new(),
             error: Vec::new(),
             variables: BTreeMap::new(),
             now: Duration::from_secs(1_795_000_000),
-            nodes: Vec::new(),
-            programs: Vec::new(),
             patience: None,
-            listening: None,
+            random: [7; 16],
+            zookeeper: Some(Vec::new()),
+            programs: Vec::new(),
+            running: Box::new(|_| Ok(Captured::default())),
+            listening: Box::new(|_, host, _| match host {
+                "nowhere" => Err(io::ErrorKind::ConnectionRefused.into()),
+                _ => Ok(()),
+            }),
+            instead: None,
             connections: 0,
             server: Rc::new(RefCell::new(Box::new(server))),
         }
     }
 
     /// Connections that were opened.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.connections
     }
 
-    pub(crate) fn error(&self) -> String {
+    /// What was said, as text.
+    pub fn said(&self) -> String {
         String::from_utf8_lossy(&self.error).into_owned()
     }
 }
@@ -116,31 +144,32 @@ impl World for Fake {
     }
 
     fn random(&mut self) -> [u8; 16] {
-        [7; 16]
+        self.random
     }
 
     fn run(&mut self, program: &Program) -> io::Result<u8> {
         self.programs.push(program.clone());
-        Ok(0)
+        let Captured { code, output } = (self.running)(program)?;
+        self.out.extend(output);
+        Ok(code)
     }
 
     fn capture(&mut self, programs: &[Program], _: usize, done: Sink<'_>) {
         for (position, program) in programs.iter().enumerate() {
             self.programs.push(program.clone());
-            done(&mut self.out, position, Ok(Captured::default()));
+            done(&mut self.out, position, (self.running)(program));
         }
     }
 
-    fn browse(&mut self, _: &str) -> io::Result<()> {
+    fn browse(&mut self, url: &str) -> io::Result<()> {
+        self.programs.push(Program::new("browser", [url]));
         Ok(())
     }
 
     fn connect(&mut self, host: &str, port: u16) -> io::Result<Box<dyn Connection>> {
-        if host == "nowhere" {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
+        (self.listening)(self.now, host, port)?;
         self.connections += 1;
-        if let Some(address) = self.listening {
+        if let Some(address) = self.instead {
             return Ok(Box::new(Tcp(TcpStream::connect(address)?)));
         }
         Ok(Box::new(Line {
@@ -153,8 +182,13 @@ impl World for Fake {
         }))
     }
 
-    fn nodes(&mut self, _: &str, _: &str) -> io::Result<Vec<Node>> {
-        Ok(self.nodes.clone())
+    fn nodes(&mut self, _: &str, path: &str) -> io::Result<Vec<Node>> {
+        let nodes = self.zookeeper.as_ref().ok_or(io::ErrorKind::ConnectionRefused)?;
+        let below = nodes.iter().filter_map(|(place, data)| {
+            let name = place.strip_prefix(path)?.strip_prefix('/')?.to_owned();
+            Some(Node { name, data: data.clone().into_bytes() })
+        });
+        Ok(below.collect())
     }
 }
 
@@ -179,6 +213,7 @@ impl Write for Line {
 }
 
 impl Read for Line {
+    /// Who reads beyond an answer would wait for ever.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.sent.is_empty() && !self.closed {
             let sent = std::mem::take(&mut self.sent);

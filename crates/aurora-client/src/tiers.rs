@@ -59,7 +59,12 @@ impl Tiers {
 
     /// A job with its tier.
     pub fn fill(&self, job: &Value) -> Value {
-        let (tier, production) = self.tier(job);
+        self.fill_as(job, job)
+    }
+
+    /// A job with the tier of another: of what it is after interpolation.
+    pub fn fill_as(&self, job: &Value, like: &Value) -> Value {
+        let (tier, production) = self.tier(like);
         let filled = job.with_attributes([
             ("tier", Some(Value::string(&tier))),
             ("production", Some(Value::boolean(production))),

@@ -1,7 +1,8 @@
 //! Protected connections.
 
+use std::fmt::Display;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
@@ -10,8 +11,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::world::{Connection, World};
 
-/// Names a file of certificates to trust in place of the system's, as it does for the original.
-pub const CERTIFICATES_VARIABLE: &str = "REQUESTS_CA_BUNDLE";
+/// Name a file of certificates to trust in place of the system's, or a directory of such files, as
+/// they do for the original. The first that is set counts.
+pub const CERTIFICATES_VARIABLES: [&str; 2] = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 /// Whom to trust, read when it is first needed.
 #[derive(Default)]
@@ -43,16 +45,22 @@ impl Tls {
 
 fn config(world: &dyn World) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
-    match world.variable(CERTIFICATES_VARIABLE).filter(|file| !file.is_empty()) {
-        Some(file) => {
-            let cannot = |error: &dyn std::fmt::Display| {
-                format!("cannot read the certificates of {CERTIFICATES_VARIABLE}, {file}: {error}")
+    let set = |name| world.variable(name).filter(|file| !file.is_empty()).map(|file| (name, file));
+    let named = CERTIFICATES_VARIABLES.into_iter().find_map(set);
+    match &named {
+        Some((variable, place)) => {
+            let cannot = |file: &Path, error: &dyn Display| {
+                let file = file.display();
+                format!("cannot read the certificates of {variable}, {file}: {error}")
             };
-            let certificates =
-                CertificateDer::pem_file_iter(Path::new(&file)).map_err(|error| cannot(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| cannot(&error))?;
-                roots.add(certificate).map_err(|error| cannot(&error))?;
+            let place = Path::new(place);
+            for file in files(place).map_err(|error| cannot(place, &error))? {
+                let certificates =
+                    CertificateDer::pem_file_iter(&file).map_err(|error| cannot(&file, &error))?;
+                for certificate in certificates {
+                    let certificate = certificate.map_err(|error| cannot(&file, &error))?;
+                    roots.add(certificate).map_err(|error| cannot(&file, &error))?;
+                }
             }
         }
         None => {
@@ -63,7 +71,9 @@ fn config(world: &dyn World) -> Result<ClientConfig, String> {
     if roots.is_empty() {
         return Err(format!(
             "there are no certificates to trust: install the package ca-certificates, or name a file \
-             of them with {CERTIFICATES_VARIABLE}"
+             of them with {}{}",
+            CERTIFICATES_VARIABLES[0],
+            named.map(|(name, place)| format!(" (now {name} is {place})")).unwrap_or_default()
         ));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -71,6 +81,30 @@ fn config(world: &dyn World) -> Result<ClientConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("cannot start a protected connection: {error}"))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The files of certificates that are meant by the name of one, or of a directory. In a directory
+/// those count that are named by the certificate's hash and a number, as in `5ed36f99.0`.
+fn files(place: &Path) -> io::Result<Vec<PathBuf>> {
+    if !place.is_dir() {
+        return Ok(vec![place.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in place.read_dir()? {
+        let name = entry?.file_name();
+        let is_hashed =
+            name.to_str().and_then(|name| name.split_once('.')).is_some_and(|(hash, n)| {
+                hash.len() == 8
+                    && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+                    && !n.is_empty()
+                    && n.bytes().all(|byte| byte.is_ascii_digit())
+            });
+        if is_hashed {
+            files.push(place.join(name));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 struct Protected(StreamOwned<ClientConnection, Box<dyn Connection>>);

@@ -111,6 +111,14 @@ pub trait World {
     /// in the order in which they end.
     fn capture(&mut self, programs: &[Program], at_once: usize, done: Sink<'_>);
 
+    /// A line that the user writes, without its end; none at the end of the input.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn line(&mut self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Shows a page in a browser.
     ///
     /// # Errors

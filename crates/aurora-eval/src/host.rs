@@ -16,6 +16,7 @@ use vm::function::OptionalArg;
 use vm::{AsObject, Py, PyObjectRef, PyRef, PyResult, VirtualMachine};
 
 use crate::convert::{self, text_argument};
+use crate::hooks;
 
 /// A configuration file may be this large.
 const MAX_SOURCE: u64 = 16 << 20;
@@ -26,14 +27,78 @@ const MAX_FILE: u64 = 64 << 20;
 /// Printed text beyond this is dropped.
 const MAX_OUTPUT: usize = 1 << 20;
 
+/// Where what is printed goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Printing {
+    /// Standard output into the report, the rest to standard error.
+    Plain,
+    /// The same, but the rest to the client.
+    Report,
+    /// All of it to the client.
+    Client,
+}
+
 thread_local! {
     static READS: Cell<bool> = const { Cell::new(true) };
     static OUTPUT: RefCell<String> = const { RefCell::new(String::new()) };
+    static PRINTING: Cell<Printing> = const { Cell::new(Printing::Plain) };
+    static PRINTED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Whether Python code may read files. Included files are always read.
 pub(crate) fn allow_reads(allow: bool) {
     READS.set(allow);
+}
+
+/// Says where what is printed goes from now on, up to a limit that starts anew.
+pub(crate) fn print_to(printing: Printing) {
+    PRINTING.set(printing);
+    PRINTED.set(0);
+}
+
+/// Whether there is a client that answers questions.
+pub(crate) fn has_client() -> bool {
+    PRINTING.get() == Printing::Client
+}
+
+/// Sends the client something to print. What is beyond the limit is dropped.
+fn send(stream: &str, text: &str) {
+    let printed = PRINTED.get();
+    if printed < MAX_OUTPUT {
+        PRINTED.set(printed + text.len());
+        hooks::print(stream, text);
+    }
+}
+
+fn print(text: &str) {
+    if has_client() {
+        return send("out", text);
+    }
+    OUTPUT.with(|output| {
+        let mut output = output.borrow_mut();
+        if output.len() < MAX_OUTPUT {
+            output.push_str(text);
+        }
+    });
+}
+
+fn complain(text: &str) {
+    match PRINTING.get() {
+        // Nobody is there to be told that this did not work.
+        Printing::Plain => drop(std::io::stderr().write_all(text.as_bytes())),
+        Printing::Report | Printing::Client => send("err", text),
+    }
+}
+
+/// A line of a certain importance.
+fn log(level: PyObjectRef, text: PyObjectRef, vm: &VirtualMachine) -> PyResult<()> {
+    let (level, text) = (text_argument(&level, vm)?, text_argument(&text, vm)?);
+    match PRINTING.get() {
+        Printing::Plain if level == "debug" => {}
+        Printing::Plain => complain(&format!("{:>5}] {text}\n", level.to_uppercase())),
+        Printing::Report | Printing::Client => send(&level, &text),
+    }
+    Ok(())
 }
 
 /// What was printed.
@@ -332,21 +397,16 @@ pub(crate) fn provide(names: &PyDictRef, vm: &VirtualMachine) -> PyResult<()> {
         "_re_groups" => groups,
         "_re_escape" => escape,
         "_write" => |text: PyObjectRef, vm: &VirtualMachine| -> PyResult<()> {
-            let text = text.as_object().str(vm)?;
-            OUTPUT.with(|output| {
-                let mut output = output.borrow_mut();
-                if output.len() < MAX_OUTPUT {
-                    output.push_str(&text.as_wtf8().to_string_lossy());
-                }
-            });
+            print(&text.as_object().str(vm)?.as_wtf8().to_string_lossy());
             Ok(())
         },
         "_complain" => |text: PyObjectRef, vm: &VirtualMachine| -> PyResult<()> {
-            let text = text.as_object().str(vm)?;
-            // Nobody is there to be told that this did not work.
-            let _ = std::io::stderr().write_all(text.as_wtf8().to_string_lossy().as_bytes());
+            complain(&text.as_object().str(vm)?.as_wtf8().to_string_lossy());
             Ok(())
         },
+        "_log" => log,
+        "_ask" => hooks::ask,
+        "_sent" => hooks::sent,
         "_environ" => |vm: &VirtualMachine| -> PyResult<PyDictRef> {
             let dict = vm.ctx.new_dict();
             for (name, value) in std::env::vars_os() {

@@ -23,6 +23,7 @@ use vm::{AsObject, Interpreter, PyObjectRef, PyResult, Settings, VirtualMachine}
 use crate::classes;
 use crate::convert::{self, text_argument};
 use crate::environment::{self, Environment};
+use crate::hooks::Hooks;
 use crate::host;
 use crate::object::{Object, value_of};
 use crate::python2;
@@ -42,17 +43,25 @@ macro_rules! own {
 
 const PRELUDE: Own = own!("<pystachio>", "python/prelude.py");
 
+const HOOKS: Own = own!("<hooks>", "python/hooks.py");
+
 /// The modules that files can import, in Python.
 const MODULES: &[(&str, Own)] = &[
+    (
+        "apache.aurora.common.aurora_job_key",
+        own!("<apache.aurora.common.aurora_job_key>", "python/aurora_job_key.py"),
+    ),
     ("base64", own!("<base64>", "python/base64.py")),
     ("collections", own!("<collections>", "python/collections.py")),
     ("copy", own!("<copy>", "python/copy.py")),
     ("datetime", own!("<datetime>", "python/datetime.py")),
     ("functools", own!("<functools>", "python/functools.py")),
+    ("gen.apache.aurora.api.ttypes", own!("<gen.apache.aurora.api.ttypes>", "python/ttypes.py")),
     ("getpass", own!("<getpass>", "python/getpass.py")),
     ("hashlib", own!("<hashlib>", "python/hashlib.py")),
     ("io", own!("<io>", "python/io.py")),
     ("json", own!("<json>", "python/json.py")),
+    ("logging", own!("<logging>", "python/logging.py")),
     ("math", own!("<math>", "python/math.py")),
     ("operator", own!("<operator>", "python/operator.py")),
     ("os", own!("<os>", "python/os.py")),
@@ -64,6 +73,7 @@ const MODULES: &[(&str, Own)] = &[
     ("string", own!("<string>", "python/string.py")),
     ("sys", own!("<sys>", "python/sys.py")),
     ("textwrap", own!("<textwrap>", "python/textwrap.py")),
+    ("twitter.common.log", own!("<twitter.common.log>", "python/logging.py")),
     ("types", own!("<types>", "python/types.py")),
 ];
 
@@ -86,6 +96,8 @@ pub(crate) struct Request {
     pub(crate) file: PathBuf,
     /// Its kind.
     pub(crate) kind: Kind,
+    /// Whether its hooks are to be called afterwards.
+    pub(crate) hooks: bool,
 }
 
 #[derive(Default)]
@@ -93,6 +105,8 @@ struct Run {
     /// Canonical paths of the files being run, outermost first, with the names to show.
     files: Vec<(PathBuf, String)>,
     globals: Option<PyDictRef>,
+    /// The prelude's names.
+    natives: Option<PyDictRef>,
     exports: Vec<PyObjectRef>,
 }
 
@@ -104,8 +118,9 @@ fn with<T>(work: impl FnOnce(&mut Run) -> T) -> T {
     RUN.with(|run| work(&mut run.borrow_mut()))
 }
 
-/// Runs a file and says what it defines.
-pub(crate) fn evaluate(request: &Request) -> Report {
+/// Runs a file and says what it defines. Then calls its hooks, if that was asked for and it has some,
+/// for as long as somebody wants that.
+pub(crate) fn evaluate(request: &Request, say: impl FnOnce(&Report)) {
     let mut settings = Settings::default();
     settings.install_signal_handlers = false;
     settings.import_site = false;
@@ -114,10 +129,41 @@ pub(crate) fn evaluate(request: &Request) -> Report {
     let interpreter = Interpreter::with_init(settings, |vm| {
         vm.recursion_limit.set(RECURSION);
     });
-    interpreter.enter(|vm| match run(request, vm) {
-        Ok(report) => report,
-        Err(error) => report::of_exception(&error, "load", vm),
+    interpreter.enter(|vm| {
+        let mut report = match run(request, vm) {
+            Ok(report) => report,
+            Err(error) => Report::of_exception(&error, "load", vm),
+        };
+        let mut hooks = None;
+        if let Report::Defined { hooks: names, .. } = &mut report
+            && request.hooks
+        {
+            hooks = Some(Hooks::find(vm)).filter(Hooks::is_wanted);
+            *names = hooks.as_ref().map(|hooks| hooks.names().to_vec());
+        }
+        say(&report);
+        if let Some(mut hooks) = hooks {
+            hooks.serve(vm);
+        }
     })
+}
+
+/// Something that the file has assigned to.
+pub(crate) fn global(name: &str, vm: &VirtualMachine) -> PyResult<Option<PyObjectRef>> {
+    let globals = with(|run| run.globals.clone());
+    let found = globals.map(|globals| globals.get_item_opt(name, vm)).transpose()?.flatten();
+    Ok(found.filter(|found| !vm.is_none(found)))
+}
+
+/// Runs the part of our own that calls hooks, and gives its namespace.
+pub(crate) fn start_hooks(vm: &VirtualMachine) -> PyResult<PyDictRef> {
+    let names = vm.ctx.new_dict();
+    let natives = with(|run| run.natives.clone());
+    names.set_item("__builtins__", vm.builtins.clone().into(), vm)?;
+    names.set_item("__name__", vm.ctx.new_str("hooks").into(), vm)?;
+    names.set_item("_native", vm.unwrap_or_none(natives.map(Into::into)), vm)?;
+    run_own(HOOKS, &names, vm)?;
+    Ok(names)
 }
 
 fn run(request: &Request, vm: &VirtualMachine) -> PyResult<Report> {
@@ -130,13 +176,16 @@ fn run(request: &Request, vm: &VirtualMachine) -> PyResult<Report> {
         .map_err(|_| vm.new_runtime_error("the names are no dictionary".to_owned()))?;
     globals.set_item("Environment", environment::class(), vm)?;
     globals.set_item("__builtins__", vm.builtins.clone().into(), vm)?;
-    with(|run| run.globals = Some(globals.clone()));
+    with(|run| {
+        run.globals = Some(globals.clone());
+        run.natives = Some(prelude);
+    });
     let name = request.file.display().to_string();
     run_file(&request.file, &name, vm)?;
     match request.kind {
         Kind::Aurora => match jobs(&globals, vm) {
             Ok(report) => Ok(report),
-            Err(error) => Ok(report::of_exception(&error, "select", vm)),
+            Err(error) => Ok(Report::of_exception(&error, "select", vm)),
         },
         Kind::Thermos => {
             let exports = with(|run| std::mem::take(&mut run.exports));

@@ -1,19 +1,21 @@
 //! Evaluates one configuration file in Python syntax and prints what it defines as JSON.
 //!
 //! ```text
-//! aurora-eval [--thermos] [--no-reads] [--memory=MIB] [--seconds=N] FILE
+//! aurora-eval [--thermos] [--no-reads] [--hooks=1] [--memory=MIB] [--seconds=N] FILE
 //! ```
 //!
 //! It is run by the `aurora` and `thermos` tools as a process of its own: the file is a program, and
 //! whatever it does to its interpreter must not reach theirs. The process limits its own memory, time
 //! and files before it reads anything. It exits with 0 when it has an answer, also a bad one, which
 //! is the last and only thing on its standard output (see [`report`]), and with 2 when it was called
-//! in a wrong way.
+//! in a wrong way. With `--hooks`, the number of a protocol, it stays after its answer as long as its
+//! standard input is open, and calls the hooks of a file that has some (see [`hooks`]).
 //!
 //! | module | what |
 //! |---|---|
 //! | [`interpreter`] | the interpreter, the namespace, running files |
 //! | [`object`], [`environment`], [`classes`], [`convert`] | the language's values in Python |
+//! | [`hooks`] | calling hooks |
 //! | [`host`] | what code can learn from outside |
 //! | [`python2`] | old forms |
 //! | [`report`] | the answer |
@@ -22,6 +24,7 @@
 mod classes;
 mod convert;
 mod environment;
+mod hooks;
 mod host;
 mod interpreter;
 mod limits;
@@ -51,7 +54,7 @@ struct Options {
 fn parse(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Options, String> {
     let mut kind = Kind::Aurora;
     let mut limits = Limits::default();
-    let mut reads = true;
+    let (mut reads, mut hooks) = (true, false);
     let mut file: Option<PathBuf> = None;
     let number =
         |text: &str| text.parse::<u64>().ok().filter(|number| (1..1 << 20).contains(number));
@@ -61,6 +64,15 @@ fn parse(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Options,
             kind = Kind::Thermos;
         } else if text == "--no-reads" {
             reads = false;
+        } else if let Some(version) = text.strip_prefix("--hooks=") {
+            hooks = version == hooks::VERSION;
+            if !hooks {
+                return Err(format!(
+                    "the client calls hooks in version {version} of the protocol, this program in \
+                     version {}: install both from one release",
+                    hooks::VERSION
+                ));
+            }
         } else if let Some(value) = text.strip_prefix("--memory=") {
             let mib = number(value).ok_or(format!("--memory={value}: expected MiB"))?;
             limits.memory = mib << 20;
@@ -73,7 +85,7 @@ fn parse(arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Options,
         }
     }
     let file = file.ok_or("expected a file")?;
-    Ok(Options { request: Request { file, kind }, limits, reads })
+    Ok(Options { request: Request { file, kind, hooks }, limits, reads })
 }
 
 fn internal(message: String) -> Report {
@@ -91,7 +103,8 @@ fn main() -> ExitCode {
         Err(message) => {
             eprintln!("aurora-eval: {message}");
             eprintln!(
-                "usage: aurora-eval [--thermos] [--no-reads] [--memory=MIB] [--seconds=N] FILE"
+                "usage: aurora-eval [--thermos] [--no-reads] [--hooks=1] [--memory=MIB] [--seconds=N] \
+                 FILE"
             );
             return ExitCode::from(2);
         }
@@ -104,9 +117,13 @@ fn main() -> ExitCode {
             return internal(message).to_json();
         }
         host::allow_reads(options.reads);
-        let report = interpreter::evaluate(&options.request).to_json();
+        if options.request.hooks {
+            host::print_to(host::Printing::Report);
+        }
+        interpreter::evaluate(&options.request, |report| {
+            answer(&report.to_json());
+        });
         // Taking the interpreter down would cost time and can only fail.
-        answer(&report);
         std::process::exit(0)
     };
     let thread = std::thread::Builder::new().stack_size(STACK).spawn(evaluate);

@@ -1,13 +1,16 @@
 //! What an evaluation gave, as the JSON that the process prints.
 //!
 //! ```text
-//! {"ok": true, "defined": DOCUMENT, "foreign": [null or "what it is", …], "output": "…"}
+//! {"ok": true, "defined": DOCUMENT, "foreign": [null or "what it is", …], "hooks": ["class", …],
+//!  "output": "…"}
 //! {"ok": false, "error": {"stage", "class", "message", "file", "line", "column", "help",
 //!                         "trace": [[file, line], …]}, "output": "…"}
 //! ```
 //!
 //! `DOCUMENT` is that of [`aurora_schema::transfer`]. `foreign` has one entry for everything in
 //! `jobs`: what is no job at all is named. `file`, `line` and the rest are left out where unknown.
+//! `hooks` is only there if hooks were asked for and there are some: then the process stays (see
+//! [`crate::hooks`]).
 
 use aurora_schema::json::Writer;
 use rustpython_vm as vm;
@@ -26,6 +29,8 @@ pub(crate) enum Report {
         document: String,
         /// What is no job, by position.
         foreign: Vec<Option<String>>,
+        /// The classes of the hooks, if there are some to be called.
+        hooks: Option<Vec<String>>,
     },
     /// It did not.
     Failed(Box<Failure>),
@@ -64,14 +69,23 @@ pub(crate) struct Finding {
 impl Report {
     /// The file ran.
     pub(crate) fn defined(document: String, foreign: Vec<Option<String>>) -> Report {
-        Report::Defined { document, foreign }
+        Report::Defined { document, foreign, hooks: None }
+    }
+
+    /// An exception that nobody caught.
+    pub(crate) fn of_exception(
+        error: &PyBaseExceptionRef,
+        stage: &'static str,
+        vm: &VirtualMachine,
+    ) -> Report {
+        Report::Failed(Box::new(Failure::of_exception(error, stage, vm)))
     }
 
     /// As one line of JSON.
     pub(crate) fn to_json(&self) -> String {
         let mut out = Writer::new();
         match self {
-            Report::Defined { document, foreign } => {
+            Report::Defined { document, foreign, hooks } => {
                 let mut out = String::from("{\"ok\": true, \"defined\": ");
                 out.push_str(document);
                 let mut rest = Writer::new();
@@ -85,6 +99,14 @@ impl Report {
                 rest.end_array();
                 out.push_str(", \"foreign\": ");
                 out.push_str(&rest.finish());
+                if let Some(hooks) = hooks {
+                    let mut names = Writer::new();
+                    names.begin_array();
+                    hooks.iter().for_each(|name| names.text(name));
+                    names.end_array();
+                    out.push_str(", \"hooks\": ");
+                    out.push_str(&names.finish());
+                }
                 let mut output = Writer::new();
                 output.text(&host::output());
                 out.push_str(", \"output\": ");
@@ -108,7 +130,52 @@ impl Report {
 }
 
 impl Failure {
-    fn write(&self, out: &mut Writer) {
+    /// What an exception says.
+    pub(crate) fn of_exception(
+        error: &PyBaseExceptionRef,
+        stage: &'static str,
+        vm: &VirtualMachine,
+    ) -> Failure {
+        let object: PyObjectRef = error.clone().into();
+        let class = error.class().name().to_string();
+        let mut failure = Failure { stage, class, ..Failure::default() };
+        failure.message = text(&object, vm).unwrap_or_default();
+        for entry in error.__traceback__().iter().flat_map(|first| first.iter()) {
+            let entry: PyObjectRef = entry.into();
+            let frame = attribute(&entry, "tb_frame", vm);
+            let code = frame.and_then(|frame| attribute(&frame, "f_code", vm));
+            let Some(code) = code else { continue };
+            let file = attribute(&code, "co_filename", vm).and_then(|file| text(&file, vm).ok());
+            let line = attribute(&entry, "tb_lineno", vm).and_then(|line| number(&line, vm));
+            if let (Some(file), Some(line)) = (file, line)
+                && !is_own(&file)
+            {
+                let column = column(&code, &entry, vm).unwrap_or(1);
+                failure.place = Some((file.clone(), line, column));
+                failure.trace.push((file, line));
+            }
+        }
+        if error.class().fast_issubclass(vm.ctx.exceptions.syntax_error) {
+            let line = attribute(&object, "lineno", vm).and_then(|line| number(&line, vm));
+            let file = attribute(&object, "filename", vm).and_then(|file| text(&file, vm).ok());
+            if let (Some(line), Some(file)) = (line, file) {
+                let column =
+                    attribute(&object, "offset", vm).and_then(|column| number(&column, vm));
+                failure.place = Some((file, line, column.unwrap_or(1)));
+            }
+            if let Some(message) = attribute(&object, "msg", vm) {
+                failure.message = text(&message, vm).unwrap_or_default();
+            }
+        }
+        failure.help = match attribute(&object, "help", vm) {
+            Some(help) => text(&help, vm).ok(),
+            None => crate::python2::advice(&failure.class, &failure.message).map(str::to_owned),
+        };
+        failure
+    }
+
+    /// As a JSON object.
+    pub(crate) fn write(&self, out: &mut Writer) {
         out.begin_object();
         for (name, text) in
             [("stage", self.stage), ("class", &self.class), ("message", &self.message)]
@@ -183,49 +250,6 @@ pub(crate) fn syntax_error(
         let _ = exception.as_object().set_attr("help", help, vm);
     }
     exception
-}
-
-/// An exception that nobody caught.
-pub(crate) fn of_exception(
-    error: &PyBaseExceptionRef,
-    stage: &'static str,
-    vm: &VirtualMachine,
-) -> Report {
-    let object: PyObjectRef = error.clone().into();
-    let class = error.class().name().to_string();
-    let mut failure = Failure { stage, class, ..Failure::default() };
-    failure.message = text(&object, vm).unwrap_or_default();
-    for entry in error.__traceback__().iter().flat_map(|first| first.iter()) {
-        let entry: PyObjectRef = entry.into();
-        let frame = attribute(&entry, "tb_frame", vm);
-        let code = frame.and_then(|frame| attribute(&frame, "f_code", vm));
-        let Some(code) = code else { continue };
-        let file = attribute(&code, "co_filename", vm).and_then(|file| text(&file, vm).ok());
-        let line = attribute(&entry, "tb_lineno", vm).and_then(|line| number(&line, vm));
-        if let (Some(file), Some(line)) = (file, line)
-            && !is_own(&file)
-        {
-            let column = column(&code, &entry, vm).unwrap_or(1);
-            failure.place = Some((file.clone(), line, column));
-            failure.trace.push((file, line));
-        }
-    }
-    if error.class().fast_issubclass(vm.ctx.exceptions.syntax_error) {
-        let line = attribute(&object, "lineno", vm).and_then(|line| number(&line, vm));
-        let file = attribute(&object, "filename", vm).and_then(|file| text(&file, vm).ok());
-        if let (Some(line), Some(file)) = (line, file) {
-            let column = attribute(&object, "offset", vm).and_then(|column| number(&column, vm));
-            failure.place = Some((file, line, column.unwrap_or(1)));
-        }
-        if let Some(message) = attribute(&object, "msg", vm) {
-            failure.message = text(&message, vm).unwrap_or_default();
-        }
-    }
-    failure.help = match attribute(&object, "help", vm) {
-        Some(help) => text(&help, vm).ok(),
-        None => crate::python2::advice(&failure.class, &failure.message).map(str::to_owned),
-    };
-    Report::Failed(Box::new(failure))
 }
 
 /// The column of the instruction that a traceback entry stands at, from 1.

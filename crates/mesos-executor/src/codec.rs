@@ -8,6 +8,7 @@ use std::fmt;
 use prost::{Message, Name};
 
 use crate::json;
+use crate::recordio::Decoder;
 use crate::schema::{self, Flaw};
 
 /// A message of [`v1`](crate::v1).
@@ -56,6 +57,33 @@ impl Format {
             Self::Protobuf => protobuf(bytes),
             Self::Json => json::from_slice(bytes),
         }
+    }
+}
+
+/// The messages of a stream.
+#[derive(Clone, Debug)]
+pub struct Records {
+    decoder: Decoder,
+    format: Format,
+}
+
+impl Records {
+    /// At the start of a stream with this `Content-Type`; one without is in the format that was
+    /// asked for. `None`: it is in neither format. `max`: longest record, in bytes.
+    pub fn new(content_type: Option<&str>, asked: Format, max: usize) -> Option<Self> {
+        let format = match content_type {
+            Some(name) => Format::from_content_type(name)?,
+            None => asked,
+        };
+        Some(Self { decoder: Decoder::new(max), format })
+    }
+
+    /// Takes bytes off the front of `input` up to the end of a message, as
+    /// [`Decoder::next`] does. `Err`: why the stream makes no sense.
+    pub fn next<M: Wire>(&mut self, input: &mut &[u8]) -> Result<Option<M>, String> {
+        let record = self.decoder.next(input).map_err(|error| error.to_string())?;
+        let message = record.map(|record| self.format.decode(&record)).transpose();
+        message.map_err(|error| error.to_string())
     }
 }
 

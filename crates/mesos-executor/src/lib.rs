@@ -5,6 +5,8 @@
 //! * [`json`], [`base64`], [`schema`]: what that is made of;
 //! * [`recordio`]: the framing of event streams;
 //! * [`environment`]: what the agent tells an executor in its environment;
+//! * [`answer`]: what the other side says of an error;
+//! * [`transport`]: connections of HTTP, for this and for a scheduler's side of the API;
 //! * [`session`]: the protocol of an executor, as a state machine without clock, socket or thread;
 //! * [`shell`]: that machine on hyper and tokio, for a `current_thread` runtime.
 //!
@@ -15,6 +17,7 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod answer;
 pub mod base64;
 pub mod codec;
 pub mod duration;
@@ -25,6 +28,7 @@ pub mod recordio;
 pub mod schema;
 pub mod session;
 pub mod shell;
+pub mod transport;
 
 pub use codec::Format;
 pub use environment::Environment;

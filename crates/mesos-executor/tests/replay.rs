@@ -14,114 +14,23 @@ use mesos_executor::v1::executor::event::Type;
 use mesos_executor::v1::executor::{Call, Event as Record, call};
 use mesos_executor::{Environment, Event, Format, GiveUp, Options, json};
 
+#[path = "support/capture.rs"]
+mod capture;
+
+use capture::{Chunk, Direction, Message};
+
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mesos")
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Direction {
-    Out,
-    In,
-    Closed,
-}
-
-struct Chunk {
-    at: Duration,
-    conn: String,
-    direction: Direction,
-    bytes: Vec<u8>,
-}
-
 fn captures() -> Vec<(String, Vec<Chunk>, Environment)> {
-    let mut names: Vec<_> = fs::read_dir(directory())
-        .unwrap()
-        .filter_map(|e| Some(e.unwrap().file_name().to_str()?.strip_suffix(".bin")?.to_owned()))
-        .collect();
-    names.sort();
-    names
-        .into_iter()
-        .map(|name| {
-            let bytes = fs::read(directory().join(format!("{name}.bin"))).unwrap();
-            let vars = fs::read_to_string(directory().join(format!("{name}.env"))).unwrap();
-            let vars = vars.lines().map(|l| l.split_once('=').unwrap());
-            (name, chunks(&bytes), Environment::from_vars(vars).unwrap())
-        })
-        .collect()
-}
-
-fn chunks(mut bytes: &[u8]) -> Vec<Chunk> {
-    let mut all = Vec::new();
-    while !bytes.is_empty() {
-        let end = bytes.iter().position(|b| *b == b'\n').unwrap();
-        let head = std::str::from_utf8(&bytes[..end]).unwrap();
-        let fields: HashMap<_, _> =
-            head.split(' ').skip(1).map(|f| f.split_once('=').unwrap()).collect();
-        let length: usize = fields["len"].parse().unwrap();
-        all.push(Chunk {
-            at: Duration::from_secs_f64(fields["t"].parse().unwrap()),
-            conn: fields["conn"].to_owned(),
-            direction: match fields["dir"] {
-                "out" => Direction::Out,
-                "in" => Direction::In,
-                _ => Direction::Closed,
-            },
-            bytes: bytes[end + 1..end + 1 + length].to_vec(),
-        });
-        bytes = &bytes[end + 1 + length + 1..];
-    }
-    all
-}
-
-/// One HTTP message, taken apart as its bytes come.
-#[derive(Default)]
-struct Message {
-    raw: Vec<u8>,
-    head: Option<(String, HashMap<String, String>)>,
-    ended: bool,
-}
-
-impl Message {
-    /// The new part of the body.
-    fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.raw.extend_from_slice(bytes);
-        if self.head.is_none() {
-            let Some(end) = self.raw.windows(4).position(|w| w == b"\r\n\r\n") else {
-                return Vec::new();
-            };
-            let head = String::from_utf8(self.raw.drain(..end + 4).collect()).unwrap();
-            let mut lines = head.trim_end().split("\r\n");
-            let first = lines.next().unwrap().to_owned();
-            let headers = lines.map(|l| l.split_once(": ").unwrap());
-            let headers = headers.map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()));
-            self.head = Some((first, headers.collect()));
-        }
-        let (_, headers) = self.head.as_ref().unwrap();
-        let mut body = Vec::new();
-        if headers.contains_key("transfer-encoding") {
-            while let Some(end) = self.raw.windows(2).position(|w| w == b"\r\n") {
-                let length = std::str::from_utf8(&self.raw[..end]).unwrap();
-                let length = usize::from_str_radix(length, 16).unwrap();
-                if self.raw.len() < end + 2 + length + 2 {
-                    break;
-                }
-                body.extend_from_slice(&self.raw[end + 2..end + 2 + length]);
-                self.raw.drain(..end + 2 + length + 2);
-                self.ended |= length == 0;
-            }
-        } else {
-            body.append(&mut self.raw);
-            self.ended = true;
-        }
-        body
-    }
-
-    fn status(&self) -> u16 {
-        self.head.as_ref().unwrap().0.split(' ').nth(1).unwrap().parse().unwrap()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.as_ref().unwrap().1.get(name).map(String::as_str)
-    }
+    let read = |name: String| {
+        let vars = fs::read_to_string(directory().join(format!("{name}.env"))).unwrap();
+        let vars = vars.lines().map(|l| l.split_once('=').unwrap());
+        let chunks = capture::read(&directory(), &name);
+        (name, chunks, Environment::from_vars(vars).unwrap())
+    };
+    capture::names(&directory()).into_iter().map(read).collect()
 }
 
 /// The recorded request of a connection, if it is one that can be decoded.

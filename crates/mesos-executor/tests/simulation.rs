@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mesos_executor::recordio;
 use mesos_executor::session::{
     CallId, Command, Input, MAX_PAUSE, Now, Options, Output, Session, StreamId,
 };
@@ -20,33 +19,13 @@ use mesos_executor::v1::{
 };
 use mesos_executor::{Environment, Event, Format, GiveUp};
 
+#[path = "support/chance.rs"]
+mod chance;
+
+use chance::{Cut, Random, framed, nonsense};
+
 const MS: Duration = Duration::from_millis(1);
 const MAX_RECORD: usize = 4096;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn ms(&mut self, below: u64) -> Duration {
-        Duration::from_micros(self.below(below * 1000))
-    }
-}
 
 /// Something that will happen.
 enum Later {
@@ -150,7 +129,7 @@ struct Agent {
 struct Stream {
     id: StreamId,
     /// Bytes until it is cut; `None`: it is not.
-    cut: Option<usize>,
+    cut: Cut,
     /// When the last piece arrives.
     last: Duration,
 }
@@ -468,6 +447,7 @@ impl World {
         let content_type = if self.bad(1) { "text/html" } else { self.format.content_type() };
         self.later(MS, Later::Response { stream, status: 200, content_type });
         let cut = self.bad(25).then(|| self.random.below(1500) as usize);
+        let cut = Cut(cut);
         self.agent.stream = Some(Stream { id: stream, cut, last: self.now + MS });
         if self.agent.terminating {
             // It does not look at the rest of the call.
@@ -536,33 +516,18 @@ impl World {
 
     /// Sends a record on the stream, if there is one, in pieces.
     fn record(&mut self, record: &Record) {
-        let mut bytes = Vec::new();
-        recordio::encode(&self.format.encode(record), &mut bytes);
-        self.bytes(bytes);
+        self.bytes(framed(&self.format.encode(record)));
     }
 
-    fn bytes(&mut self, mut bytes: Vec<u8>) {
+    fn bytes(&mut self, bytes: Vec<u8>) {
         let Some(stream) = &mut self.agent.stream else { return };
         let id = stream.id;
-        let mut gone = false;
-        if let Some(cut) = &mut stream.cut {
-            gone = bytes.len() >= *cut;
-            bytes.truncate(*cut);
-            *cut -= bytes.len();
-        }
+        let (bytes, gone) = stream.cut.pass(bytes);
         let mut last = stream.last.max(self.now);
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let length = match self.random.below(3) {
-                0 => 1 + self.random.below(4) as usize,
-                1 => 1 + self.random.below(60) as usize,
-                _ => rest.len(),
-            };
-            let (piece, later) = rest.split_at(length.min(rest.len()));
-            rest = later;
-            last += self.random.ms(1);
+        for (pause, bytes) in self.random.pieces(&bytes) {
+            last += pause;
             let after = last - self.now;
-            self.later(after, Later::Piece { stream: id, bytes: piece.to_vec() });
+            self.later(after, Later::Piece { stream: id, bytes });
         }
         if gone {
             self.agent.stream = None;
@@ -576,14 +541,7 @@ impl World {
     /// Now and then the stream carries nonsense.
     fn nonsense(&mut self) {
         match self.random.below(6) {
-            0 => self.bytes(format!("{}\n", MAX_RECORD + 1).into_bytes()),
-            1 => self.bytes(b"99999999999999999999999\n".to_vec()),
-            2 => self.bytes(b"nonsense\n".to_vec()),
-            3 => {
-                let mut bytes = Vec::new();
-                recordio::encode(b"\xff\xff\xff", &mut bytes);
-                self.bytes(bytes);
-            }
+            which @ 0..4 => self.bytes(nonsense(which, MAX_RECORD)),
             4 => self.record(&Record { launch: None, ..of_type(Type::Launch) }),
             _ => self.record(&Record {
                 launch: Some(Launch { task: task("foreign", "other") }),

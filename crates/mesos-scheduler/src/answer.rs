@@ -12,10 +12,8 @@
 
 use std::fmt;
 
+use mesos_executor::answer::text;
 use mesos_executor::environment::Endpoint;
-
-/// Longest part of a master's text that is kept, in characters.
-const MAX_TEXT: usize = 512;
 
 /// What a master makes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,13 +119,6 @@ fn is_about_the_subscription(text: &str) -> bool {
     .any(|said| text.contains(said))
 }
 
-/// A master's text, for people: short, on one line.
-pub(crate) fn text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes.get(..4 * MAX_TEXT).unwrap_or(bytes)).into_owned();
-    let text: String = text.trim().chars().take(MAX_TEXT).collect();
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,11 +183,5 @@ mod tests {
     #[case(422, Fault::Other)]
     fn faults(#[case] status: u16, #[case] fault: Fault) {
         assert_eq!(Rejection { status, text: String::new() }.fault(), fault);
-    }
-
-    #[test]
-    fn long_texts_are_cut() {
-        assert_eq!(text(&[b'x'; 10_000]).len(), MAX_TEXT);
-        assert_eq!(text("é".repeat(1000).as_bytes()).chars().count(), MAX_TEXT);
     }
 }

@@ -82,6 +82,10 @@ pub enum Event {
         /// Why.
         error: CallError,
     },
+    /// The master is there. To be counted at most: a master that is not is noticed by the session.
+    Heartbeat,
+    /// An event of a type that is not known, and that had no effect.
+    Unknown(i32),
     /// Something to be logged at most.
     Trouble(String),
     /// The last event: there is no way to go on.

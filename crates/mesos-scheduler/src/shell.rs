@@ -21,24 +21,18 @@
 //! The subscription has a connection of its own; calls go over others, which are kept. The stream
 //! is read only while the scheduler takes its events and has written down enough of them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::future::Future;
-use std::hash::{BuildHasher, RandomState};
-use std::io;
-use std::pin::Pin;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, LOCATION};
-use hyper_util::rt::TokioIo;
 use mesos_executor::environment::Endpoint;
-use rustix::net::sockopt;
-use tokio::net::TcpStream;
+use mesos_executor::transport::{
+    self, Body, Connection, Failure, Head, KeepAlive, Pending, Piece, Post, Stream, Target, Task,
+    piece, ready, seed,
+};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use crate::event::{Event, Receipt};
@@ -52,18 +46,9 @@ use crate::v1::scheduler::Call;
 /// Events that wait for the scheduler before the stream is not read further.
 const EVENTS: usize = 16;
 
-/// Buffer of a connection, in bytes.
-const BUFFER: usize = 64 << 10;
-
-/// Longest answer to a call that is read, in bytes.
-const MAX_ANSWER: usize = 64 << 10;
-
-/// TCP: the kernel asks after this silence whether the master's host is there, then every so often,
-/// and gives it up after so many.
-const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(15), Duration::from_secs(5), 4);
-
-/// The header that names a stream.
-const STREAM_ID: HeaderName = HeaderName::from_static("mesos-stream-id");
+/// Masters send heartbeats; this is for what is not read.
+const KEEP_ALIVE: KeepAlive =
+    KeepAlive { idle: Duration::from_secs(15), interval: Duration::from_secs(5), count: 4 };
 
 /// A connection to the masters. Dropped, it is cut; the framework's tasks live on for its
 /// `failover_timeout`.
@@ -133,7 +118,7 @@ pub async fn run(
 ) {
     let start = Instant::now();
     let mut shell = Shell {
-        session: Session::new(framework, options, seed()),
+        session: Session::new(framework, options, seed(0)),
         start,
         pending: VecDeque::new(),
         timer: None,
@@ -197,92 +182,14 @@ pub async fn run(
                 shell.handle(Input::Tick);
             }
             result = ready(&mut shell.opening), if opening => shell.opened(result),
-            frame = frame(&mut shell.body), if reading => shell.read(frame),
+            piece = piece(&mut shell.body), if reading => shell.read(piece),
             result = shell.calls.join_next(), if calling => shell.answered(result),
         }
     }
 }
 
-type Opening = Option<(StreamId, Pin<Box<dyn Future<Output = Result<Opened, String>> + Send>>)>;
-
-/// Waits for what is pending, and takes it away.
-async fn ready(pending: &mut Opening) -> Option<(StreamId, Result<Opened, String>)> {
-    let (id, future) = pending.as_mut()?;
-    let result = future.await;
-    let id = *id;
-    *pending = None;
-    Some((id, result))
-}
-
-/// The next piece of the stream; `None` at its end.
-type Piece = Option<Result<Bytes, String>>;
-
-async fn frame(body: &mut Option<Stream>) -> Option<(StreamId, Piece)> {
-    let stream = body.as_mut()?;
-    loop {
-        let piece = match stream.body.frame().await {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => Some(Ok(data)),
-                // Trailers.
-                Err(_) => continue,
-            },
-            Some(Err(error)) => Some(Err(describe(&error))),
-            None => None,
-        };
-        return Some((stream.id, piece));
-    }
-}
-
-struct Stream {
-    id: StreamId,
-    body: Incoming,
-    _connection: Connection,
-}
-
-/// The head of an answer.
-#[derive(Debug, Default)]
-struct Head {
-    status: u16,
-    content_type: Option<String>,
-    stream_id: Option<String>,
-    location: Option<String>,
-}
-
-impl Head {
-    fn new(status: u16, headers: &HeaderMap) -> Self {
-        let text = |name: HeaderName| {
-            let value = headers.get(name)?;
-            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        Self {
-            status,
-            content_type: text(CONTENT_TYPE),
-            stream_id: text(STREAM_ID),
-            location: text(LOCATION),
-        }
-    }
-
-    fn response<'a>(&'a self, body: &'a [u8]) -> Response<'a> {
-        Response {
-            status: self.status,
-            content_type: self.content_type.as_deref(),
-            stream_id: self.stream_id.as_deref(),
-            location: self.location.as_deref(),
-            body,
-        }
-    }
-}
-
 /// An answered subscription.
-struct Opened {
-    head: Head,
-    body: Body,
-}
-
-enum Body {
-    Stream(Incoming, Connection),
-    Whole(Bytes),
-}
+type Opened = Result<(Head, Body), String>;
 
 /// A call that is over.
 struct Answered {
@@ -292,19 +199,14 @@ struct Answered {
     result: Result<(Head, Bytes), Failure>,
 }
 
-struct Failure {
-    unsent: bool,
-    reason: String,
-}
-
 struct Shell {
     session: Session,
     start: Instant,
     /// Events that the scheduler has not taken.
     pending: VecDeque<Event>,
     timer: Option<Duration>,
-    opening: Opening,
-    body: Option<Stream>,
+    opening: Pending<StreamId, Opened>,
+    body: Option<Stream<StreamId>>,
     calls: JoinSet<Answered>,
     /// To cut calls that were abandoned.
     out: Vec<(CallId, AbortHandle)>,
@@ -322,7 +224,11 @@ impl Shell {
                 Output::OpenSubscription(stream, request) => {
                     // Those to another master are of no use.
                     self.connections.retain(|(master, _)| *master == request.master);
-                    self.opening = Some((stream, Box::pin(open(request))));
+                    self.opening = {
+                        let (master, post) = post(request);
+                        let open = transport::open(Target::Tcp(master, KEEP_ALIVE), post);
+                        Some((stream, Box::pin(open)))
+                    };
                 }
                 Output::CloseSubscription(_) => {
                     self.opening = None;
@@ -332,7 +238,7 @@ impl Shell {
                     let usable = |(master, _): &(Endpoint, Connection)| *master == request.master;
                     let place = self.connections.iter().position(usable);
                     let connection = place.map(|place| self.connections.swap_remove(place).1);
-                    let handle = self.calls.spawn(post(call, connection, request));
+                    let handle = self.calls.spawn(exchange(call, connection, request));
                     self.out.push((call, handle));
                 }
                 Output::AbandonCall(call) => {
@@ -346,20 +252,21 @@ impl Shell {
         }
     }
 
-    fn opened(&mut self, result: Option<(StreamId, Result<Opened, String>)>) {
+    fn opened(&mut self, result: Option<(StreamId, Opened)>) {
         match result {
-            Some((stream, Ok(Opened { head, body }))) => match body {
-                Body::Stream(body, connection) => {
-                    self.body = Some(Stream { id: stream, body, _connection: connection });
-                    self.handle(Input::Response { stream, response: head.response(&[]) });
-                }
-                Body::Whole(body) => {
-                    self.handle(Input::Response { stream, response: head.response(&body) });
-                }
-            },
+            Some((stream, Ok((head, Body::Stream(body, connection))))) => {
+                self.body = Some(Stream { id: stream, body, connection });
+                self.respond(stream, &head, &[]);
+            }
+            Some((stream, Ok((head, Body::Whole(body))))) => self.respond(stream, &head, &body),
             Some((stream, Err(reason))) => self.handle(Input::Disconnected { stream, reason }),
             None => {}
         }
+    }
+
+    fn respond(&mut self, stream: StreamId, head: &Head, body: &[u8]) {
+        let (status, texts) = (head.status, Texts::of(head));
+        self.handle(Input::Response { stream, response: texts.response(status, body) });
     }
 
     fn read(&mut self, piece: Option<(StreamId, Piece)>) {
@@ -389,7 +296,9 @@ impl Shell {
         }
         match result {
             Ok((head, body)) => {
-                self.handle(Input::Answer { call: id, response: head.response(&body) });
+                let texts = Texts::of(&head);
+                let response = texts.response(head.status, &body);
+                self.handle(Input::Answer { call: id, response });
             }
             Err(Failure { unsent, reason }) => {
                 self.handle(Input::CallFailed { call: id, unsent, reason });
@@ -398,132 +307,41 @@ impl Shell {
     }
 }
 
-/// A task that ends with its owner.
-#[derive(Debug)]
-struct Task(JoinHandle<()>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// The headers that matter.
+struct Texts<'a> {
+    content_type: Option<Cow<'a, str>>,
+    stream_id: Option<Cow<'a, str>>,
+    location: Option<Cow<'a, str>>,
 }
 
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    _task: Task,
-}
-
-impl Connection {
-    async fn new(master: &Endpoint) -> Result<Self, String> {
-        let io = tcp(&master.host, master.port).await;
-        let io = io.map_err(|e| format!("failed to connect to {master}: {e}"))?;
-        let builder = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(io)).await;
-        let (sender, connection) = builder.map_err(|e| describe(&e))?;
-        // Its error comes to whoever waits for the answer too.
-        let task = tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(Self { sender, _task: Task(task) })
-    }
-}
-
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let (idle, interval, count) = KEEP_ALIVE;
-    sockopt::set_socket_keepalive(&stream, true)?;
-    sockopt::set_tcp_keepidle(&stream, idle)?;
-    sockopt::set_tcp_keepintvl(&stream, interval)?;
-    sockopt::set_tcp_keepcnt(&stream, count)?;
-    Ok(stream)
-}
-
-fn http(
-    headers: &[(&'static str, String)],
-    body: Bytes,
-) -> Result<hyper::Request<Full<Bytes>>, String> {
-    let mut builder = hyper::Request::post(PATH);
-    for (name, value) in headers {
-        builder = builder.header(*name, value);
-    }
-    builder.body(Full::new(body)).map_err(|e| format!("failed to make a request: {e}"))
-}
-
-async fn open(request: Request) -> Result<Opened, String> {
-    let http = http(&request.headers, Bytes::from(request.body))?;
-    let mut connection = Connection::new(&request.master).await?;
-    let response = connection.sender.send_request(http).await.map_err(|e| describe(&e))?;
-    let head = Head::new(response.status().as_u16(), response.headers());
-    let body = match head.status {
-        200 => Body::Stream(response.into_body(), connection),
-        _ => Body::Whole(collect(response.into_body()).await?),
-    };
-    Ok(Opened { head, body })
-}
-
-async fn post(id: CallId, connection: Option<Connection>, request: Request) -> Answered {
-    let Request { master, headers, body } = request;
-    let (connection, result) = exchange(connection, &master, &headers, Bytes::from(body)).await;
-    Answered { id, master, connection, result }
-}
-
-async fn exchange(
-    connection: Option<Connection>,
-    master: &Endpoint,
-    headers: &[(&'static str, String)],
-    body: Bytes,
-) -> (Option<Connection>, Result<(Head, Bytes), Failure>) {
-    let failed = |unsent, reason| (None, Err(Failure { unsent, reason }));
-    let mut reused = connection;
-    loop {
-        let request = match http(headers, body.clone()) {
-            Ok(request) => request,
-            Err(reason) => return failed(true, reason),
-        };
-        let old = reused.is_some();
-        let mut connection = match reused.take() {
-            Some(connection) => connection,
-            None => match Connection::new(master).await {
-                Ok(connection) => connection,
-                Err(reason) => return failed(true, reason),
-            },
-        };
-        // The master may have closed a connection that was kept; then nothing was sent.
-        if old && connection.sender.ready().await.is_err() {
-            continue;
+impl<'a> Texts<'a> {
+    fn of(head: &'a Head) -> Self {
+        Self {
+            content_type: head.header("content-type"),
+            stream_id: head.header("mesos-stream-id"),
+            location: head.header("location"),
         }
-        let response = match connection.sender.send_request(request).await {
-            Ok(response) => response,
-            Err(error) if old && error.is_canceled() => continue,
-            Err(error) => return failed(error.is_canceled(), describe(&error)),
-        };
-        let head = Head::new(response.status().as_u16(), response.headers());
-        return match collect(response.into_body()).await {
-            Ok(body) => (Some(connection), Ok((head, body))),
-            Err(reason) => failed(false, reason),
-        };
+    }
+
+    fn response(&'a self, status: u16, body: &'a [u8]) -> Response<'a> {
+        Response {
+            status,
+            content_type: self.content_type.as_deref(),
+            stream_id: self.stream_id.as_deref(),
+            location: self.location.as_deref(),
+            body,
+        }
     }
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, String> {
-    let collected = Limited::new(body, MAX_ANSWER).collect().await;
-    collected.map(|c| c.to_bytes()).map_err(|e| format!("failed to read an answer: {e}"))
+fn post(request: Request) -> (Endpoint, Post) {
+    let Request { master, headers, body } = request;
+    (master, Post { path: PATH, headers, body: Bytes::from(body) })
 }
 
-/// An error with its causes.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
-}
-
-/// Differs from that of every other process: std draws the keys of its hashers from the kernel.
-fn seed() -> u64 {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    RandomState::new().hash_one((time.as_nanos(), std::process::id()))
+async fn exchange(id: CallId, connection: Option<Connection>, request: Request) -> Answered {
+    let (master, post) = post(request);
+    let target = Target::Tcp(master.clone(), KEEP_ALIVE);
+    let (connection, result) = transport::exchange(&target, connection, &post).await;
+    Answered { id, master, connection, result }
 }

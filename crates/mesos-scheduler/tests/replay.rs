@@ -5,7 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,123 +17,30 @@ use mesos_scheduler::{
     CallError, Credentials, Endpoint, Event, Format, GiveUp, Options, Receipt, json,
 };
 
+#[path = "../../mesos-executor/tests/support/capture.rs"]
+mod capture;
+
+use capture::{Chunk, Direction, Message};
+
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/mesos-scheduler")
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Direction {
-    Out,
-    In,
-    Closed,
-}
-
-struct Chunk {
-    at: Duration,
-    conn: String,
-    direction: Direction,
-    bytes: Vec<u8>,
-}
-
 fn captures() -> Vec<(String, Vec<Chunk>)> {
-    let mut names: Vec<_> = fs::read_dir(directory())
-        .unwrap()
-        .filter_map(|e| Some(e.unwrap().file_name().to_str()?.strip_suffix(".bin")?.to_owned()))
-        .collect();
-    names.sort();
     let read = |name: String| {
-        let bytes = fs::read(directory().join(format!("{name}.bin"))).unwrap();
-        (name, chunks(&bytes))
+        let chunks = capture::read(&directory(), &name);
+        (name, chunks)
     };
-    names.into_iter().map(read).collect()
+    capture::names(&directory()).into_iter().map(read).collect()
 }
 
-fn chunks(mut bytes: &[u8]) -> Vec<Chunk> {
-    let mut all = Vec::new();
-    while !bytes.is_empty() {
-        let end = bytes.iter().position(|b| *b == b'\n').unwrap();
-        let head = std::str::from_utf8(&bytes[..end]).unwrap();
-        let fields: HashMap<_, _> =
-            head.split(' ').skip(1).map(|f| f.split_once('=').unwrap()).collect();
-        let length: usize = fields["len"].parse().unwrap();
-        all.push(Chunk {
-            at: Duration::from_secs_f64(fields["t"].parse().unwrap()),
-            conn: fields["conn"].to_owned(),
-            direction: match fields["dir"] {
-                "out" => Direction::Out,
-                "in" => Direction::In,
-                _ => Direction::Closed,
-            },
-            bytes: bytes[end + 1..end + 1 + length].to_vec(),
-        });
-        bytes = &bytes[end + 1 + length + 1..];
-    }
-    all
-}
-
-/// One HTTP message, taken apart as its bytes come.
-#[derive(Default)]
-struct Message {
-    raw: Vec<u8>,
-    head: Option<(String, HashMap<String, String>)>,
-    ended: bool,
-}
-
-impl Message {
-    /// The new part of the body.
-    fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.raw.extend_from_slice(bytes);
-        if self.head.is_none() {
-            let Some(end) = self.raw.windows(4).position(|w| w == b"\r\n\r\n") else {
-                return Vec::new();
-            };
-            let head = String::from_utf8(self.raw.drain(..end + 4).collect()).unwrap();
-            let mut lines = head.trim_end().split("\r\n");
-            let first = lines.next().unwrap().to_owned();
-            let headers = lines.map(|l| l.split_once(": ").unwrap());
-            let headers = headers.map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()));
-            self.head = Some((first, headers.collect()));
-        }
-        let (_, headers) = self.head.as_ref().unwrap();
-        let mut body = Vec::new();
-        if headers.contains_key("transfer-encoding") {
-            while let Some(end) = self.raw.windows(2).position(|w| w == b"\r\n") {
-                let length = std::str::from_utf8(&self.raw[..end]).unwrap();
-                let length = usize::from_str_radix(length, 16).unwrap();
-                if self.raw.len() < end + 2 + length + 2 {
-                    break;
-                }
-                body.extend_from_slice(&self.raw[end + 2..end + 2 + length]);
-                self.raw.drain(..end + 2 + length + 2);
-                self.ended |= length == 0;
-            }
-        } else {
-            body.append(&mut self.raw);
-            self.ended = true;
-        }
-        body
-    }
-
-    fn first(&self) -> &str {
-        &self.head.as_ref().unwrap().0
-    }
-
-    fn status(&self) -> u16 {
-        self.first().split(' ').nth(1).unwrap().parse().unwrap()
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.as_ref().unwrap().1.get(name).map(String::as_str)
-    }
-
-    fn response<'a>(&'a self, body: &'a [u8]) -> Response<'a> {
-        Response {
-            status: self.status(),
-            content_type: self.header("content-type"),
-            stream_id: self.header("mesos-stream-id"),
-            location: self.header("location"),
-            body,
-        }
+fn response<'a>(message: &'a Message, body: &'a [u8]) -> Response<'a> {
+    Response {
+        status: message.status(),
+        content_type: message.header("content-type"),
+        stream_id: message.header("mesos-stream-id"),
+        location: message.header("location"),
+        body,
     }
 }
 
@@ -311,7 +217,7 @@ fn replay(name: &str, chunks: &[Chunk], piece: usize) -> Count {
                     let id = stream.id;
                     stream.handle(
                         now,
-                        Input::Response { stream: id, response: message.response(&[]) },
+                        Input::Response { stream: id, response: response(&message, &[]) },
                     );
                     stream.message = message;
                 }
@@ -361,7 +267,7 @@ fn not_subscribed(exchange: &Exchange, call: &Call) -> usize {
         return 0;
     }
     let (mut session, stream) = subscribe(exchange, call, Duration::ZERO);
-    let response = exchange.answer.response(&exchange.body);
+    let response = response(&exchange.answer, &exchange.body);
     let outputs = session.handle(Duration::ZERO, Input::Response { stream, response });
     let gave_up = outputs.iter().find_map(|output| match output {
         Output::Deliver(Event::GaveUp(reason)) => Some(reason.clone()),
@@ -425,7 +331,7 @@ fn made(
     let stream = request.headers.iter().find(|(name, _)| *name == "mesos-stream-id").unwrap();
     assert_eq!(stream.1, live.name, "{name}");
     let before = live.delivered.len();
-    let response = exchange.answer.response(&exchange.body);
+    let response = response(&exchange.answer, &exchange.body);
     live.handle(now, Input::Answer { call: id, response });
     let events: Vec<Event> = live.delivered.drain(before..).collect();
     match exchange.answer.status() {
@@ -487,7 +393,6 @@ fn check(name: &str, stream: &Live, count: &mut Count) {
         }
         count.events += 1;
         match event.r#type() {
-            Type::Heartbeat => {}
             Type::Error => {
                 let text = event.error.unwrap().message;
                 let expected = match text.as_str() {
@@ -524,6 +429,7 @@ fn same(record: &Record, event: &Event) -> bool {
         (Type::InverseOffers, Event::InverseOffers(offers)) => {
             record.inverse_offers.as_ref().unwrap().inverse_offers == *offers
         }
+        (Type::Heartbeat, Event::Heartbeat) => true,
         (Type::Rescind, Event::Rescind { offer_id }) => {
             record.rescind.as_ref().unwrap().offer_id.value == *offer_id
         }

@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use mesos_executor::recordio;
 use mesos_scheduler::session::{
     ACKNOWLEDGEMENTS, CallId, Command, Input, Output, Response, Session, StreamId,
 };
@@ -22,6 +21,11 @@ use mesos_scheduler::{
     CallError, Endpoint, Event, Format, Framework, GiveUp, Options, Receipt, call,
 };
 
+#[path = "../../mesos-executor/tests/support/chance.rs"]
+mod chance;
+
+use chance::{Cut, Random, framed, nonsense};
+
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MAX_RECORD: usize = 4096;
@@ -29,31 +33,6 @@ const MAX_WAITING: usize = 3;
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// From the end of all trouble to the end of the schedule.
 const CALM: Duration = Duration::from_secs(30);
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn ms(&mut self, below: u64) -> Duration {
-        Duration::from_micros(self.below(below * 1000))
-    }
-}
 
 fn address(master: usize) -> Endpoint {
     Endpoint::parse(["a:5050", "b:5050"][master]).unwrap()
@@ -137,7 +116,7 @@ struct Stream {
     id: StreamId,
     name: String,
     /// Bytes until it is cut, or until nothing comes any more; `None`: neither.
-    cut: Option<usize>,
+    cut: Cut,
     silent: bool,
     /// When the last piece arrives.
     last: Duration,
@@ -418,6 +397,7 @@ impl World {
         let named = (!self.bad(1)).then(|| name.clone());
         self.later(MS, Later::Response { stream, status: 200, location: None, name: named });
         let cut = self.bad(40).then(|| self.random.below(6000) as usize);
+        let cut = Cut(cut);
         let silent = self.random.chance(30);
         let last = self.now + MS;
         self.offers.clear();
@@ -437,34 +417,19 @@ impl World {
 
     /// Sends a record on the stream, if there is one, in pieces.
     fn record(&mut self, record: &Record) {
-        let mut bytes = Vec::new();
-        recordio::encode(&self.format.encode(record), &mut bytes);
-        self.bytes(bytes);
+        self.bytes(framed(&self.format.encode(record)));
     }
 
-    fn bytes(&mut self, mut bytes: Vec<u8>) {
+    fn bytes(&mut self, bytes: Vec<u8>) {
         let Some(stream) = &mut self.stream else { return };
         let id = stream.id;
-        let mut gone = false;
-        if let Some(cut) = &mut stream.cut {
-            gone = bytes.len() >= *cut;
-            bytes.truncate(*cut);
-            *cut -= bytes.len();
-        }
+        let (bytes, gone) = stream.cut.pass(bytes);
         let silent = stream.silent;
         let mut last = stream.last.max(self.now);
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let length = match self.random.below(3) {
-                0 => 1 + self.random.below(4) as usize,
-                1 => 1 + self.random.below(60) as usize,
-                _ => rest.len(),
-            };
-            let (piece, later) = rest.split_at(length.min(rest.len()));
-            rest = later;
-            last += self.random.ms(1);
+        for (pause, bytes) in self.random.pieces(&bytes) {
+            last += pause;
             let after = last - self.now;
-            self.later(after, Later::Piece { stream: id, bytes: piece.to_vec() });
+            self.later(after, Later::Piece { stream: id, bytes });
         }
         if gone && !silent {
             self.stream = None;
@@ -478,14 +443,7 @@ impl World {
     /// Now and then the stream carries nonsense.
     fn nonsense(&mut self) {
         match self.random.below(6) {
-            0 => self.bytes(format!("{}\n", MAX_RECORD + 1).into_bytes()),
-            1 => self.bytes(b"99999999999999999999999\n".to_vec()),
-            2 => self.bytes(b"nonsense\n".to_vec()),
-            3 => {
-                let mut bytes = Vec::new();
-                recordio::encode(b"\xff\xff\xff", &mut bytes);
-                self.bytes(bytes);
-            }
+            which @ 0..4 => self.bytes(nonsense(which, MAX_RECORD)),
             4 => self.record(&of_type(Type::Update)),
             _ => self.record(&Record { r#type: Some(77), ..Record::default() }),
         }
@@ -731,7 +689,7 @@ impl World {
             Later::Calm => {
                 // A stream that is to be cut or silent is no calm.
                 if let Some(stream) = &mut self.stream {
-                    stream.cut = None;
+                    stream.cut = Cut(None);
                 }
             }
         }
@@ -807,8 +765,7 @@ fn errors_of_the_master_end_it() {
         session.handle(SECOND, Input::Response { stream, response });
         let record =
             Record { error: Some(Error { message: message.to_owned() }), ..of_type(Type::Error) };
-        let mut bytes = Vec::new();
-        recordio::encode(&Format::Protobuf.encode(&record), &mut bytes);
+        let bytes = framed(&Format::Protobuf.encode(&record));
         let outputs = session.handle(SECOND, Input::Bytes { stream, bytes: &bytes });
         let gave_up = outputs.iter().find_map(|output| match output {
             Output::Deliver(Event::GaveUp(reason)) => Some(reason.clone()),

@@ -198,8 +198,8 @@ impl Agent {
             state: Mutex::new(State { executors: BTreeMap::new(), streams: 0 }),
             reports,
         });
-        let mut servers = vec![tokio::spawn(server::tcp(tcp, Arc::clone(&shared)))];
-        servers.extend(unix.map(|unix| tokio::spawn(server::unix(unix, Arc::clone(&shared)))));
+        let mut servers = vec![tokio::spawn(server::serve(tcp, Arc::clone(&shared)))];
+        servers.extend(unix.map(|unix| tokio::spawn(server::serve(unix, Arc::clone(&shared)))));
         Ok((Agent { shared, servers }, receiver))
     }
 

@@ -63,13 +63,7 @@ pub fn parse(
     accept: Option<&str>,
     body: &[u8],
 ) -> Result<Request, Refusal> {
-    let Some(content_type) = content_type else {
-        return Err(Refusal::new(400, "Expecting 'Content-Type' to be present"));
-    };
-    let format = Format::from_content_type(content_type).ok_or_else(|| {
-        Refusal::new(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
-    })?;
-    let call = decode(format, body)?;
+    let call = decode(body_format(content_type)?, body)?;
     let wish = wish(&call, accept)?;
     Ok(Request { framework_id: call.framework_id.value, executor_id: call.executor_id.value, wish })
 }
@@ -143,8 +137,18 @@ fn wish(call: &Call, accept: Option<&str>) -> Result<Wish, Refusal> {
     }
 }
 
+/// The encoding of a request's body.
+pub(crate) fn body_format(content_type: Option<&str>) -> Result<Format, Refusal> {
+    let Some(content_type) = content_type else {
+        return Err(Refusal::new(400, "Expecting 'Content-Type' to be present"));
+    };
+    Format::from_content_type(content_type).ok_or_else(|| {
+        Refusal::new(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
+    })
+}
+
 /// The encoding of a stream. JSON is what somebody gets who does not care.
-fn stream_format(accept: Option<&str>) -> Result<Format, Refusal> {
+pub(crate) fn stream_format(accept: Option<&str>) -> Result<Format, Refusal> {
     let Some(accept) = accept else { return Ok(Format::Json) };
     let names: Vec<&str> =
         accept.split(',').map(|name| name.split(';').next().unwrap_or_default().trim()).collect();

@@ -25,6 +25,7 @@ pub mod agent;
 pub mod api;
 pub mod core;
 pub mod directory;
+mod http;
 pub mod launcher;
 pub mod master;
 pub mod process;

@@ -151,7 +151,7 @@ impl Round {
         }
         let number = match found {
             Found::Held(held) => {
-                core.take_offer(&held.offer.id);
+                core.take_held(&held);
                 core.opened.open(held)
             }
             Found::Opened(number) => number,

@@ -127,7 +127,7 @@ impl Pool {
 
     /// The shared copy of an agent.
     pub fn agent(&mut self, id: &str, host: &str) -> Arc<Agent> {
-        let agent = Agent { id: self.text(id), host: self.text(host) };
+        let agent = Agent::new(self.text(id), self.text(host));
         self.agents.get(&agent, || Arc::new(agent.clone()))
     }
 

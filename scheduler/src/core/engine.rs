@@ -398,11 +398,17 @@ impl Core {
 
     /// Stops holding an offer.
     pub(super) fn take_offer(&mut self, id: &Text) -> Option<Arc<Held>> {
-        let held = self.offers.take(id)?;
-        if held.expires.is_some() {
-            self.timers.forget_offer(id);
-        }
+        let held = self.offers.get(id)?.clone();
+        self.take_held(&held);
         Some(held)
+    }
+
+    /// Stops holding this offer.
+    pub(super) fn take_held(&mut self, held: &Arc<Held>) {
+        self.offers.take(held);
+        if held.expires.is_some() {
+            self.timers.forget_offer(&held.offer.id);
+        }
     }
 
     fn decline(&mut self, offers: Vec<Text>) {

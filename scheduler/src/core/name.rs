@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -84,8 +85,8 @@ impl Ord for JobKey {
     }
 }
 
-impl std::hash::Hash for JobKey {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+impl Hash for JobKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
 }
@@ -103,9 +104,20 @@ impl fmt::Debug for JobKey {
     }
 }
 
+/// The hash of a name, alike in every process.
+pub(super) fn hash_of(name: &str) -> u64 {
+    Fixed::default().hash_one(name)
+}
+
 /// Names one run of an instance, for all time.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskId(Text);
+///
+/// It knows its hash: who looks a task up need not read the id, which is long and lies somewhere
+/// else.
+#[derive(Clone)]
+pub struct TaskId {
+    text: Text,
+    hash: u64,
+}
 
 impl TaskId {
     /// An id for a new run: `role-environment-name-instance-uuid`, in which every character but
@@ -125,36 +137,60 @@ impl TaskId {
         id.push_str(&instance.to_string());
         id.push('-');
         id.push_str(uuid);
-        TaskId(id.into())
+        TaskId::from(&*id)
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl PartialEq for TaskId {
+    fn eq(&self, other: &TaskId) -> bool {
+        Arc::ptr_eq(&self.text, &other.text) || (self.hash == other.hash && self.text == other.text)
+    }
+}
+
+impl Eq for TaskId {}
+
+impl PartialOrd for TaskId {
+    fn partial_cmp(&self, other: &TaskId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TaskId {
+    fn cmp(&self, other: &TaskId) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for TaskId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
     }
 }
 
 impl From<&str> for TaskId {
     fn from(id: &str) -> TaskId {
-        TaskId(id.into())
-    }
-}
-
-impl std::borrow::Borrow<str> for TaskId {
-    fn borrow(&self) -> &str {
-        &self.0
+        TaskId { text: id.into(), hash: hash_of(id) }
     }
 }
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -165,6 +201,20 @@ pub struct Agent {
     pub id: Text,
     /// Name of its host.
     pub host: Text,
+    /// The hash of it, so that who looks something up by host need not read it.
+    host_hash: u64,
+}
+
+impl Agent {
+    /// The agent of this id on this host.
+    pub fn new(id: impl Into<Text>, host: impl Into<Text>) -> Agent {
+        let host = host.into();
+        Agent { id: id.into(), host_hash: hash_of(&host), host }
+    }
+
+    pub(super) fn host_hash(&self) -> u64 {
+        self.host_hash
+    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,15 @@
 //! cursor was looked at, and of that only what may still fit is kept. So an offer is compared with a
 //! group once, and what a placement costs does not depend on how many offers there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use hashbrown::HashTable;
+
 use super::filter::{Place, is_dedicated};
-use super::name::{Agent, Map, Millis, Text};
+use super::name::{Agent, Millis, Text, hash_of};
 use super::resources::{Bag, Kind};
 use super::settings::{OfferOrder, Settings};
 use super::task::{Attributes, Host, Mode};
@@ -88,6 +90,8 @@ pub struct Held {
     /// Chance, for orders by chance.
     lot: i64,
     key: Key,
+    /// Hashes of the ids of the offer and of its agent.
+    hashes: (u64, u64),
 }
 
 impl Held {
@@ -217,8 +221,8 @@ pub type World = (u64, u64);
 #[derive(Debug, Default)]
 pub struct Offers {
     blocks: Vec<Block>,
-    by_id: Map<Text, Arc<Held>>,
-    by_agent: Map<Text, Arc<Held>>,
+    by_id: HashTable<Arc<Held>>,
+    by_agent: HashTable<Arc<Held>>,
     /// In order of their numbers: what a group has not seen yet. Some may be gone.
     news: Vec<(u64, Key)>,
     /// Number of the next offer, or of the next time that one is put elsewhere.
@@ -230,7 +234,8 @@ pub struct Offers {
 /// A stretch of the order, never empty.
 #[derive(Debug)]
 struct Block {
-    entries: Vec<(Key, Arc<Held>)>,
+    /// Mostly taken from the front.
+    entries: VecDeque<(Key, Arc<Held>)>,
     /// The most that any offer has of each kind, for whichever tasks; or more, for a while, after
     /// offers were taken.
     top: Bag,
@@ -251,9 +256,9 @@ impl Offers {
         expires: Option<Millis>,
         lot: u64,
     ) -> Added {
-        if let Some(other) = self.of_agent(&offer.agent.id).map(|held| held.offer.id.clone()) {
+        if let Some(other) = self.of_agent(&offer.agent.id).cloned() {
             self.take(&other);
-            return Added::Second(other);
+            return Added::Second(other.offer.id.clone());
         }
         let (mut firm, mut revocable) = (Bag::EMPTY, Bag::EMPTY);
         let (mut cpu, mut ram) = (0, 0);
@@ -273,6 +278,7 @@ impl Offers {
         // One bit less, so that the lot is no negative number.
         let lot = (lot >> 1) as i64;
         let mut held = Held {
+            hashes: (hash_of(&offer.id), hash_of(&offer.agent.id)),
             offer,
             dedicated: is_dedicated(&host.attributes),
             mode: host.mode,
@@ -290,13 +296,6 @@ impl Offers {
         Added::Held(expires)
     }
 
-    /// Stops holding an offer.
-    pub fn take(&mut self, id: &str) -> Option<Arc<Held>> {
-        let held = self.by_id.get(id)?.clone();
-        self.remove(&held);
-        Some(held)
-    }
-
     /// Stops holding any offer.
     pub fn clear(&mut self) {
         let Offers { next, epoch, .. } = *self;
@@ -305,8 +304,8 @@ impl Offers {
 
     /// A host changed: its offer goes where it belongs now, and counts as new.
     pub fn change_host(&mut self, host: &Arc<Host>, settings: &Settings) {
-        let Some(old) = self.by_agent.get(&host.agent).cloned() else { return };
-        self.remove(&old);
+        let Some(old) = self.of_agent(&host.agent).cloned() else { return };
+        self.take(&old);
         let mut held = Held {
             offer: old.offer.clone(),
             host: host.clone(),
@@ -319,6 +318,7 @@ impl Offers {
             number: self.next,
             lot: old.lot,
             key: old.key,
+            hashes: old.hashes,
         };
         held.key = self::key(&held, &settings.offer_order);
         self.insert(Arc::new(held));
@@ -326,12 +326,12 @@ impl Offers {
 
     /// The offer of this id.
     pub fn get(&self, id: &str) -> Option<&Arc<Held>> {
-        self.by_id.get(id)
+        self.by_id.find(hash_of(id), |held| *held.offer.id == *id)
     }
 
     /// The offer of an agent.
     pub fn of_agent(&self, agent: &str) -> Option<&Arc<Held>> {
-        self.by_agent.get(agent)
+        self.by_agent.find(hash_of(agent), |held| *held.offer.agent.id == *agent)
     }
 
     /// All offers, in order.
@@ -390,7 +390,7 @@ impl Offers {
         let start = sight.cursor.map_or(0, |cursor| self.block_of(&cursor));
         for block in self.blocks.iter().skip(start) {
             if !block.top.covers(needs) {
-                sight.cursor = sight.cursor.max(block.entries.last().map(|(key, _)| *key));
+                sight.cursor = sight.cursor.max(block.entries.back().map(|(key, _)| *key));
                 continue;
             }
             let seen = |(key, _): &(Key, _)| sight.cursor.is_some_and(|cursor| *key <= cursor);
@@ -441,19 +441,19 @@ impl Offers {
 
     /// The block that has the key, or would have it.
     fn block_of(&self, key: &Key) -> usize {
-        let before = |block: &Block| block.entries.first().is_some_and(|(first, _)| first <= key);
+        let before = |block: &Block| block.entries.front().is_some_and(|(first, _)| first <= key);
         self.blocks.partition_point(before).saturating_sub(1)
     }
 
     fn insert(&mut self, held: Arc<Held>) {
         let key = held.key;
         self.next += 1;
-        self.by_id.insert(held.offer.id.clone(), held.clone());
-        self.by_agent.insert(held.offer.agent.id.clone(), held.clone());
+        self.by_id.insert_unique(held.hashes.0, held.clone(), |held| held.hashes.0);
+        self.by_agent.insert_unique(held.hashes.1, held.clone(), |held| held.hashes.1);
         self.note_news(held.number, key);
         let place = self.block_of(&key);
         let Some(block) = self.blocks.get_mut(place) else {
-            self.blocks.push(Block::new(vec![(key, held)]));
+            self.blocks.push(Block::new([(key, held)].into()));
             return;
         };
         block.top = block.top.max(&held.firm).max(&held.revocable);
@@ -476,9 +476,15 @@ impl Offers {
         self.news.push((number, key));
     }
 
-    fn remove(&mut self, held: &Held) {
-        self.by_id.remove(&held.offer.id);
-        self.by_agent.remove(&held.offer.agent.id);
+    /// Stops holding an offer.
+    pub fn take(&mut self, held: &Arc<Held>) {
+        let same = |other: &Arc<Held>| Arc::ptr_eq(other, held);
+        for (table, hash) in [(&mut self.by_id, held.hashes.0), (&mut self.by_agent, held.hashes.1)]
+        {
+            if let Ok(entry) = table.find_entry(hash, same) {
+                entry.remove();
+            }
+        }
         let place = self.block_of(&held.key);
         let Some(block) = self.blocks.get_mut(place) else { return };
         let Ok(at) = block.entries.binary_search_by(|(k, _)| k.cmp(&held.key)) else { return };
@@ -496,7 +502,7 @@ impl Offers {
 }
 
 impl Block {
-    fn new(entries: Vec<(Key, Arc<Held>)>) -> Block {
+    fn new(entries: VecDeque<(Key, Arc<Held>)>) -> Block {
         let mut block = Block { entries, top: Bag::EMPTY, taken: 0 };
         block.refresh();
         block
@@ -630,10 +636,7 @@ mod tests {
                         lots = lots.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                         let offer = Offer {
                             id: format!("o{number}").into(),
-                            agent: Arc::new(Agent {
-                                id: format!("{agent}").into(),
-                                host: format!("h{agent}").into(),
-                            }),
+                            agent: Arc::new(Agent::new(format!("{agent}"), format!("h{agent}"))),
                             attributes: Attributes::new(),
                             supplies: vec![
                                 Supply::scalar(Kind::Cpu, cpus * 1000),
@@ -644,9 +647,8 @@ mod tests {
                         offers.add(offer, host(agent, Mode::None), &settings, None, lots);
                     }
                     Step::Take(agent) => {
-                        let held = offers.of_agent(&agent.to_string());
-                        if let Some(id) = held.map(|held| held.offer.id.clone()) {
-                            offers.take(&id);
+                        if let Some(held) = offers.of_agent(&agent.to_string()).cloned() {
+                            offers.take(&held);
                         }
                     }
                     Step::Maintain(agent, drain) => {
@@ -665,8 +667,8 @@ mod tests {
                             })
                             .map(|held| held.offer.id.clone());
                         prop_assert_eq!(&found, &naive);
-                        if let (true, Some(id)) = (take, found) {
-                            offers.take(&id);
+                        if take && let Some(held) = found.and_then(|id| offers.get(&id).cloned()) {
+                            offers.take(&held);
                         }
                     }
                     Step::Clear => offers.clear(),

@@ -2,12 +2,11 @@
 //!
 //! Source: `storage.thrift` (`Op`, `Transaction`), which is also their form in the log.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use aurora_api::api;
 
-use super::name::{JobKey, TaskId, Text};
+use super::name::{JobKey, Map, TaskId, Text};
 use super::task::{Host, Task};
 
 /// A change of the state.
@@ -70,7 +69,7 @@ pub struct Transaction {
 pub struct Draft {
     ops: Vec<Op>,
     /// Where the last op has which task, if it saves any.
-    saved: HashMap<TaskId, usize>,
+    saved: Map<TaskId, usize>,
 }
 
 impl Draft {

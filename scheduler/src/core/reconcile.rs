@@ -44,8 +44,14 @@ impl Core {
         let tasks = self.ledger.state.tasks_in(PLACED);
         let waiting =
             tasks.map(|task| (task.id.clone(), task.agent.as_ref().map(|agent| agent.id.clone())));
+        let mut waiting: VecDeque<_> = waiting.collect();
+        if waiting.len() > batch {
+            // A scheduler that dies again and again before the last batch would otherwise never ask
+            // about some of them.
+            waiting.rotate_left(self.ledger.dice.below(waiting.len() as Millis) as usize);
+        }
         let running = !self.reconciliation.waiting.is_empty();
-        self.reconciliation = Reconciliation { waiting: waiting.collect(), batch: batch.max(1) };
+        self.reconciliation = Reconciliation { waiting, batch: batch.max(1) };
         if !running {
             self.on_reconcile_batch();
         }

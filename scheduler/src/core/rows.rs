@@ -2,10 +2,12 @@
 
 use rpds::RedBlackTreeMapSync;
 
+use super::paged::Paged;
+
 /// Number of a row in the table of tasks.
 pub type Row = u32;
 
-/// A persistent set of row numbers: 256 of them per node, as bits. Rows that are made together lie
+/// A persistent set of a few of the rows: 256 of them per node, as bits. Rows that are made together lie
 /// together, so that a set costs a few bits per member, and iteration goes in one order.
 #[derive(Clone, Debug)]
 pub struct Rows {
@@ -66,6 +68,48 @@ impl Rows {
     }
 }
 
+/// A persistent set of many of the rows: a bit for each row that there is, up to the last member. To
+/// add or remove one costs the same however many there are; to go through them costs a look at all
+/// bits, which for a million rows are a hundred kilobytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks {
+    words: Paged<u64, 32>,
+    len: usize,
+}
+
+impl Marks {
+    /// Adds a member.
+    pub(super) fn insert(&mut self, row: Row) {
+        let (word, bit) = (row as usize / 64, 1 << (row % 64));
+        while self.words.len() <= word {
+            self.words.push(0);
+        }
+        if let Some(word) = self.words.get_mut(word) {
+            self.len += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
+    }
+
+    /// Takes a member away.
+    pub(super) fn remove(&mut self, row: Row) {
+        let (word, bit) = (row as usize / 64, 1 << (row % 64));
+        if let Some(word) = self.words.get_mut(word) {
+            self.len -= usize::from(*word & bit != 0);
+            *word &= !bit;
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The members, smallest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Row> + '_ {
+        self.words.iter().zip(0..).flat_map(|(word, i)| bits(*word, i * 64)).take(self.len)
+    }
+}
+
 fn place(row: Row) -> (u32, usize, u64) {
     (row / 256, (row / 64 % 4) as usize, 1 << (row % 64))
 }
@@ -89,23 +133,29 @@ mod tests {
     proptest! {
         #[test]
         fn like_a_set(steps in prop::collection::vec((any::<bool>(), 0..2000_u32), 0..300)) {
-            let (mut rows, mut model) = (Rows::default(), BTreeSet::new());
-            let mut before = (rows.clone(), model.clone());
+            let (mut rows, mut marks) = (Rows::default(), Marks::default());
+            let mut model = BTreeSet::new();
+            let mut before = (rows.clone(), marks.clone(), model.clone());
             for (i, (insert, row)) in steps.into_iter().enumerate() {
                 if insert {
                     rows.insert(row);
+                    marks.insert(row);
                     model.insert(row);
                 } else {
                     rows.remove(row);
+                    marks.remove(row);
                     model.remove(&row);
                 }
                 prop_assert_eq!(rows.len(), model.len());
+                prop_assert_eq!(marks.len(), model.len());
                 if i == 100 {
-                    before = (rows.clone(), model.clone());
+                    before = (rows.clone(), marks.clone(), model.clone());
                 }
             }
-            prop_assert!(rows.iter().eq(model.iter().copied()));
-            prop_assert!(before.0.iter().eq(before.1.iter().copied()));
+            for (rows, marks, model) in [(rows, marks, model), before] {
+                prop_assert!(rows.iter().eq(model.iter().copied()));
+                prop_assert!(marks.iter().eq(model.iter().copied()));
+            }
         }
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use aurora_api::api;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, VectorSync};
 
-use super::name::{Fixed, JobKey, TaskId, Text};
+use super::index::Index;
+use super::name::{Fixed, JobKey, TaskId, Text, hash_of};
 use super::op::{Op, Transaction, UpdateKey};
-use super::rows::{Row, Rows};
+use super::paged::Paged;
+use super::rows::{Marks, Row, Rows};
 use super::status::{Status, StatusSet};
 use super::task::{Host, Task};
 
@@ -19,13 +21,15 @@ use super::task::{Host, Task};
 #[derive(Clone, Debug)]
 pub struct State {
     framework: Option<Text>,
-    tasks: VectorSync<Option<Arc<Task>>>,
+    /// Few to a page: the first change of a page after a clone touches all of its tasks.
+    tasks: Paged<Option<Arc<Task>>, 8>,
     /// Rows of `tasks` that are empty, to be used again.
     free: VectorSync<Row>,
-    by_id: HashTrieMapSync<TaskId, Row, Fixed>,
+    by_id: Index,
     by_job: RedBlackTreeMapSync<JobKey, Rows>,
-    by_status: [Rows; Status::COUNT],
-    by_host: HashTrieMapSync<Text, Vec<Row>, Fixed>,
+    by_status: [Marks; Status::COUNT],
+    /// Tasks that have, or last had, a place.
+    by_host: Index,
     hosts: HashTrieMapSync<Text, Arc<Host>, Fixed>,
     crons: RedBlackTreeMapSync<JobKey, Arc<api::JobConfiguration>>,
     quotas: RedBlackTreeMapSync<Text, Arc<api::ResourceAggregate>>,
@@ -56,23 +60,19 @@ impl Default for State {
     fn default() -> State {
         State {
             framework: None,
-            tasks: VectorSync::new_sync(),
+            tasks: Paged::default(),
             free: VectorSync::new_sync(),
-            by_id: hashed(),
+            by_id: Index::default(),
             by_job: RedBlackTreeMapSync::new_sync(),
             by_status: Default::default(),
-            by_host: hashed(),
-            hosts: hashed(),
+            by_host: Index::default(),
+            hosts: HashTrieMapSync::new_with_hasher_and_ptr_kind(Fixed::default()),
             crons: RedBlackTreeMapSync::new_sync(),
             quotas: RedBlackTreeMapSync::new_sync(),
             updates: RedBlackTreeMapSync::new_sync(),
             drains: RedBlackTreeMapSync::new_sync(),
         }
     }
-}
-
-fn hashed<K: Eq + std::hash::Hash, V>() -> HashTrieMapSync<K, V, Fixed> {
-    HashTrieMapSync::new_with_hasher_and_ptr_kind(Fixed::default())
 }
 
 // ------------------------------------------------------------------------------------------ Changes
@@ -90,8 +90,13 @@ impl State {
         match op {
             Op::SaveFramework(id) => self.framework = Some(id.clone()),
             Op::SaveTasks(tasks) => {
-                for task in tasks {
-                    self.save_task(task);
+                // New instances of a job come one after the other: they join it together.
+                for tasks in tasks.chunk_by(|one, next| one.config.job == next.config.job) {
+                    let new: Vec<Row> =
+                        tasks.iter().filter_map(|task| self.save_task(task)).collect();
+                    if let (Some(task), false) = (tasks.first(), new.is_empty()) {
+                        self.join_job(&task.config.job, &new);
+                    }
                 }
             }
             Op::RemoveTasks(ids) => {
@@ -135,10 +140,10 @@ impl State {
         }
     }
 
-    fn save_task(&mut self, task: &Arc<Task>) {
-        let Some(&row) = self.by_id.get(&task.id) else { return self.add_task(task) };
-        let Some(slot) = self.tasks.get_mut(row as usize) else { return };
-        let Some(old) = slot.replace(task.clone()) else { return };
+    /// Creates or replaces a task. The row of a new one is to be joined to its job.
+    fn save_task(&mut self, task: &Arc<Task>) -> Option<Row> {
+        let Some(row) = self.row_of(&task.id) else { return Some(self.add_task(task)) };
+        let old = self.tasks.get_mut(row as usize)?.replace(task.clone())?;
         if old.status != task.status {
             self.by_status[old.status as usize].remove(row);
             self.by_status[task.status as usize].insert(row);
@@ -149,31 +154,34 @@ impl State {
         }
         if old.config.job != task.config.job {
             self.leave_job(&old.config.job, row);
-            self.join_job(&task.config.job, row);
+            self.join_job(&task.config.job, &[row]);
         }
+        None
     }
 
-    fn add_task(&mut self, task: &Arc<Task>) {
+    fn add_task(&mut self, task: &Arc<Task>) -> Row {
         let row = match self.free.last() {
             Some(&row) => {
                 self.free.drop_last_mut();
-                self.tasks.set_mut(row as usize, Some(task.clone()));
+                if let Some(slot) = self.tasks.get_mut(row as usize) {
+                    *slot = Some(task.clone());
+                }
                 row
             }
             None => {
-                self.tasks.push_back_mut(Some(task.clone()));
+                self.tasks.push(Some(task.clone()));
                 (self.tasks.len() - 1) as Row
             }
         };
-        self.by_id.insert_mut(task.id.clone(), row);
+        self.by_id.insert(task.id.hash(), row);
         self.by_status[task.status as usize].insert(row);
-        self.join_job(&task.config.job, row);
         self.join_host(task, row);
+        row
     }
 
     fn remove_task(&mut self, id: &TaskId) {
-        let Some(&row) = self.by_id.get(id) else { return };
-        self.by_id.remove_mut(id);
+        let Some(row) = self.row_of(id) else { return };
+        self.by_id.remove(id.hash(), row);
         let Some(task) = self.tasks.get_mut(row as usize).and_then(Option::take) else { return };
         self.free.push_back_mut(row);
         self.by_status[task.status as usize].remove(row);
@@ -181,12 +189,12 @@ impl State {
         self.leave_host(&task, row);
     }
 
-    fn join_job(&mut self, job: &JobKey, row: Row) {
+    fn join_job(&mut self, job: &JobKey, new: &[Row]) {
         match self.by_job.get_mut(job) {
-            Some(rows) => rows.insert(row),
+            Some(rows) => new.iter().for_each(|row| rows.insert(*row)),
             None => {
                 let mut rows = Rows::default();
-                rows.insert(row);
+                new.iter().for_each(|row| rows.insert(*row));
                 self.by_job.insert_mut(job.clone(), rows);
             }
         }
@@ -201,25 +209,14 @@ impl State {
     }
 
     fn join_host(&mut self, task: &Task, row: Row) {
-        let Some(host) = task.host() else { return };
-        match self.by_host.get_mut(host) {
-            Some(rows) => {
-                if let Err(place) = rows.binary_search(&row) {
-                    rows.insert(place, row);
-                }
-            }
-            None => self.by_host.insert_mut(host.clone(), vec![row]),
+        if let Some(agent) = &task.agent {
+            self.by_host.insert(agent.host_hash(), row);
         }
     }
 
     fn leave_host(&mut self, task: &Task, row: Row) {
-        let Some(host) = task.host() else { return };
-        let Some(rows) = self.by_host.get_mut(host) else { return };
-        if let Ok(place) = rows.binary_search(&row) {
-            rows.remove(place);
-        }
-        if rows.is_empty() {
-            self.by_host.remove_mut(host);
+        if let Some(agent) = &task.agent {
+            self.by_host.remove(agent.host_hash(), row);
         }
     }
 }
@@ -234,12 +231,12 @@ impl State {
 
     /// How many tasks are stored.
     pub fn task_count(&self) -> usize {
-        self.by_id.size()
+        self.by_id.len()
     }
 
     /// The task of this id.
     pub fn task(&self, id: &TaskId) -> Option<&Arc<Task>> {
-        self.task_at(*self.by_id.get(id)?)
+        self.by_id.find(id.hash()).find_map(|row| self.task_at(row).filter(|task| task.id == *id))
     }
 
     pub(super) fn task_at(&self, row: Row) -> Option<&Arc<Task>> {
@@ -247,7 +244,7 @@ impl State {
     }
 
     pub(super) fn row_of(&self, id: &TaskId) -> Option<Row> {
-        self.by_id.get(id).copied()
+        self.by_id.find(id.hash()).find(|row| self.task_at(*row).is_some_and(|t| t.id == *id))
     }
 
     pub(super) fn all_rows(&self) -> std::ops::Range<Row> {
@@ -293,7 +290,12 @@ impl State {
     }
 
     pub(super) fn rows_on(&self, host: &str) -> impl Iterator<Item = Row> + '_ {
-        self.by_host.get(host).into_iter().flatten().copied()
+        let is_there = |row: &Row| {
+            self.task_at(*row).and_then(|task| task.host()).is_some_and(|there| **there == *host)
+        };
+        let mut rows: Vec<Row> = self.by_host.find(hash_of(host)).filter(is_there).collect();
+        rows.sort_unstable();
+        rows.into_iter()
     }
 
     /// Jobs with tasks, in order.
@@ -381,7 +383,7 @@ impl State {
                 assert!(self.free.iter().any(|free| *free == row), "row {row} is lost");
                 continue;
             };
-            assert_eq!(self.by_id.get(&task.id), Some(&row));
+            assert_eq!(self.row_of(&task.id), Some(row));
             assert!(self.rows_of_job(&task.config.job).any(|r| r == row), "{task:?}");
             assert!(self.rows_in(StatusSet::of(&[task.status])).any(|r| r == row), "{task:?}");
             entries[0] += 1;
@@ -390,13 +392,12 @@ impl State {
                 entries[1] += 1;
             }
         }
-        assert_eq!(self.by_id.size(), entries[0]);
+        assert_eq!(self.by_id.len(), entries[0]);
         assert_eq!(self.by_job.values().map(Rows::len).sum::<usize>(), entries[0]);
-        assert_eq!(self.by_status.iter().map(Rows::len).sum::<usize>(), entries[0]);
-        assert_eq!(self.by_host.values().map(Vec::len).sum::<usize>(), entries[1]);
+        assert_eq!(self.by_status.iter().map(Marks::len).sum::<usize>(), entries[0]);
+        assert_eq!(self.by_host.len(), entries[1]);
         assert_eq!(self.free.len(), entries[3]);
         assert!(self.by_job.values().all(|rows| !rows.is_empty()));
-        assert!(self.by_host.values().all(|rows| !rows.is_empty()));
     }
 }
 
@@ -423,7 +424,7 @@ mod tests {
             ..Default::default()
         };
         let config = api::TaskConfig { job: Some(key), ..Default::default() };
-        let agent = Agent { id: "agent".into(), host: format!("host{host}").into() };
+        let agent = Agent::new("agent", format!("host{host}"));
         Op::SaveTasks(vec![Arc::new(Task {
             id,
             config: pool.configs.intern(config).unwrap(),

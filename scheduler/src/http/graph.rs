@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value as Json, json};
 use tokio::time::MissedTickBehavior;
 
+use super::graphview::Columns;
 use super::pages::{variable_name, variables};
 use super::{Shared, Site, json};
 
@@ -60,6 +61,24 @@ impl History {
         History { interval, samples: Mutex::new(Samples { keep, times, series }) }
     }
 
+    /// The names of all variables that are kept.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.samples().series.keys().cloned().collect()
+    }
+
+    /// The times after this one, and the values of variables at each. `Err`: why not.
+    pub(super) fn columns(&self, names: &[&str], since: i64) -> Result<Columns, String> {
+        let samples = self.samples();
+        let first = samples.first_after(since);
+        let times = samples.times.iter().skip(first).copied().collect();
+        let rows = first..samples.times.len();
+        let values = names.iter().map(|name| {
+            let series = samples.find(name)?;
+            Ok(rows.clone().map(|row| samples.value(series, row)).collect())
+        });
+        Ok((times, values.collect::<Result<_, String>>()?))
+    }
+
     fn samples(&self) -> MutexGuard<'_, Samples> {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,24 +105,36 @@ impl Samples {
             .extend(values.into_iter().take(room).map(|(name, value)| (name, [value].into())));
     }
 
+    fn find(&self, name: &str) -> Result<&VecDeque<f64>, String> {
+        self.series.get(name).ok_or_else(|| format!("Unknown metric {name}"))
+    }
+
+    /// The first row after a time.
+    fn first_after(&self, since: i64) -> usize {
+        self.times.partition_point(|time| *time <= since)
+    }
+
+    /// The value of a variable in a row.
+    fn value(&self, series: &VecDeque<f64>, row: usize) -> f64 {
+        let later = self.times.len() - series.len();
+        row.checked_sub(later).and_then(|row| series.get(row)).copied().unwrap_or_default()
+    }
+
     /// `{"names": ["time", …], "data": [[TIME, …], …]}`: the samples after a time. `Err`: why not.
     fn table(&self, names: &[&str], since: i64) -> Result<String, String> {
         if names.len() > MAX_NAMES {
             return Err(format!("More than {MAX_NAMES} metrics"));
         }
-        let find = |name: &&str| self.series.get(*name).ok_or(format!("Unknown metric {name}"));
-        let series = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let series = names.iter().map(|name| self.find(name)).collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = std::iter::once(&"time").chain(names).collect();
         let mut text = format!("{{\"names\":{},\"data\":[", json!(names));
-        let first = self.times.partition_point(|time| *time <= since);
+        let first = self.first_after(since);
         for (row, time) in self.times.iter().enumerate().skip(first) {
             let comma = if row > first { "," } else { "" };
             // Writing to a text cannot fail, also below. A number without a fraction has none here.
             let _ = write!(text, "{comma}[{time}");
             for series in &series {
-                let later = self.times.len() - series.len();
-                let value = row.checked_sub(later).and_then(|row| series.get(row));
-                let _ = write!(text, ",{}", value.copied().unwrap_or_default());
+                let _ = write!(text, ",{}", self.value(series, row));
             }
             text.push(']');
         }

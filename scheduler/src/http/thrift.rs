@@ -123,7 +123,8 @@ pub(super) async fn apibeta(
     }
 }
 
-fn readable(site: &Site, method: &str, body: &[u8]) -> (StatusCode, String) {
+/// Makes a call of `/apibeta`.
+pub(super) fn readable(site: &Site, method: &str, body: &[u8]) -> (StatusCode, String) {
     let refuse = |status, problem: String| (status, site.api.readable_error(method, problem));
     if !METHODS.contains(&method) {
         let problem = format!("Method {method} does not exist.");

@@ -270,6 +270,124 @@ fn variables_over_time() {
 }
 
 #[test]
+fn variables_that_are_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Obedient, &[]);
+    create(&server, job("a", 2));
+    server.wait_for("tasks to run", |s| is_running(s, "a", 2));
+    let path = "/graphview/chart?query=task_store_RUNNING%20*%2021%0Anone&period=3600";
+    let drawn = |s: &Server| s.get(path).1.contains("task_store_RUNNING * 21: 42");
+    server.wait_for("two tasks in the chart", drawn);
+    let (status, chart) = server.get(path);
+    assert!(status == 200 && chart.contains("<polyline"), "{chart}");
+    assert!(chart.contains("Unknown metric none"), "{chart}");
+    assert!(!chart.contains("<script"), "{chart}");
+
+    for path in ["/graphview", "/graphview/"] {
+        let (status, page) = server.get(path);
+        assert_eq!(status, 200);
+        assert!(page.contains("href=\"/graphview?query=task_store_RUNNING\""), "{page}");
+        assert!(!page.contains("<iframe"), "{page}");
+    }
+    let (_, page) = server.get("/graphview?query=%22%3E%3Cscript%3E&period=%22%3E%3Cb%3E");
+    let frame = "src=\"/graphview/chart?query=%22%3E%3Cscript%3E&amp;period=%22%3E%3Cb%3E\"";
+    assert!(page.contains(frame), "{page}");
+    assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
+    let (_, chart) = server.get("/graphview/chart?query=%3Cscript%3E");
+    assert!(chart.contains("&lt;script&gt;") && !chart.contains("<script"), "{chart}");
+}
+
+/// The headers of a form that a browser sends.
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// Headers that browsers send with what a page of another web site has them post.
+const FOREIGN: [&str; 5] = [
+    "Origin: http://evil.example\r\n",
+    "Origin: null\r\n",
+    "Sec-Fetch-Site: cross-site\r\n",
+    "Sec-Fetch-Site: same-site\r\n",
+    "Referer: http://evil.example/page\r\n",
+];
+
+#[test]
+fn levels_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    // Whoever may call the API may not do this.
+    let flags = ["-enable_cors_for=http://evil.example"];
+    let server = Server::start(dir.path(), Cluster::Empty, &flags);
+    let (status, page) = server.get("/logconfig");
+    assert_eq!(status, 200);
+    for row in ["<td>ROOT<td>INFO", "<td>openraft<td>WARN", "<td>aurora_scheduler<td>INHERIT"] {
+        assert!(page.contains(row), "{row} {page}");
+    }
+    let change = |headers: &str, form: &str| {
+        let (status, _, page) = server.post("/logconfig", headers, form.as_bytes());
+        (status, String::from_utf8(page).unwrap())
+    };
+    let own = format!("{FORM}Origin: http://scheduler\r\nSec-Fetch-Site: same-origin\r\n");
+    for (headers, form, said, row) in [
+        (&*own, "logger=ROOT&level=DEBUG", "ROOT level changed to DEBUG", "<td>ROOT<td>DEBUG"),
+        // From a program.
+        (FORM, "logger=a%3A%3Ab&level=off", "a::b level changed to OFF", "<td>a::b<td>OFF"),
+        (FORM, "level=ALL&logger=a%3A%3Ab", "a::b level changed to ALL", "<td>a::b<td>TRACE"),
+        // Any other level, as in the original.
+        (
+            FORM,
+            "logger=openraft&level=x",
+            "openraft level changed to INHERIT",
+            "<td>openraft<td>INHERIT",
+        ),
+    ] {
+        let (status, page) = change(headers, form);
+        assert_eq!(status, 200, "{page}");
+        assert!(page.contains(said) && page.contains(row), "{said} {page}");
+        assert!(server.get("/logconfig").1.contains(row));
+    }
+    for foreign in FOREIGN {
+        let (status, page) = change(&format!("{FORM}{foreign}"), "logger=ROOT&level=OFF");
+        assert_eq!(status, 403, "{foreign} {page}");
+    }
+    assert_eq!(change("Content-Type: text/plain\r\n", "logger=ROOT&level=OFF").0, 415);
+    let (status, page) = change(FORM, "logger=%3Cscript%3E&level=OFF");
+    assert!(status == 400 && !page.contains("<script"), "{page}");
+    assert_eq!(change(FORM, "level=OFF").0, 400);
+    assert!(server.get("/logconfig").1.contains("<td>ROOT<td>DEBUG"), "nothing has changed");
+}
+
+#[test]
+fn calls_from_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), Cluster::Empty, &["-enable_cors_for=*"]);
+    create(&server, job("a", 2));
+    for path in ["/apiclient", "/apiclient/api.html"] {
+        let (status, page) = server.get(path);
+        assert!(status == 200 && page.contains("<option>killTasks"), "{page}");
+    }
+    let call = |headers: &str, form: &str| {
+        let (status, _, page) = server.post("/apiclient", headers, form.as_bytes());
+        (status, String::from_utf8(page).unwrap())
+    };
+    let get = "method=getTasksStatus&parameters=%7B%22query%22%3A+%7B%22role%22%3A+%22www%22%7D%7D";
+    let (status, page) = call(FORM, get);
+    assert_eq!(status, 200);
+    assert!(page.contains("<option selected>getTasksStatus"), "{page}");
+    assert!(page.contains("&quot;responseCode&quot;: &quot;OK&quot;"), "{page}");
+    assert_eq!(page.matches("&quot;instanceId&quot;").count(), 2, "{page}");
+    let kill = "method=killTasks&parameters=%7B%22job%22%3A%7B%22role%22%3A%22www%22%2C%22environment\
+                %22%3A%22prod%22%2C%22name%22%3A%22a%22%7D%7D";
+    for foreign in FOREIGN {
+        assert_eq!(call(&format!("{FORM}{foreign}"), kill).0, 403, "{foreign}");
+    }
+    assert_eq!(server.count("a", api::ScheduleStatus::PENDING), 2);
+    let (status, page) = call(FORM, kill);
+    assert!(status == 200 && page.contains("&quot;OK&quot;"), "{page}");
+    assert_eq!(server.count("a", api::ScheduleStatus::PENDING), 0);
+    let (status, page) = call(FORM, "method=%3Cscript%3E&parameters=%3Cscript%3E");
+    assert!(status == 404 && !page.contains("<script"), "{page}");
+    assert_eq!(call(FORM, "method=getJobs&parameters=%7B").0, 400);
+}
+
+#[test]
 fn a_group_that_waits() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), Cluster::Empty, &[]);

@@ -1,6 +1,7 @@
 //! A scheduler as it runs, but for Mesos: the real log in a directory, the real core, the real HTTP
 //! server, and a driver that stands for a cluster which does at once what it is told.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,6 +19,7 @@ use aurora_scheduler::core::offers::{Offer, Supply};
 use aurora_scheduler::core::resources::Kind;
 use aurora_scheduler::counters::Counters;
 use aurora_scheduler::flags::Flags;
+use aurora_scheduler::http::logconfig::Levels;
 use aurora_scheduler::http::{self, Site};
 use aurora_scheduler::options::Options;
 use aurora_scheduler::shell::{self, Driver, Handle, Happened, Phase, Plan};
@@ -84,7 +86,7 @@ impl Fake {
         ];
         self.tell(Event::Offers(vec![Offer {
             id: format!("offer-{}", self.offers).into(),
-            agent: Arc::new(Agent { id: agent.into(), host: format!("{agent}.example").into() }),
+            agent: Arc::new(Agent::new(agent, format!("{agent}.example"))),
             attributes: BTreeMap::from([("rack".into(), ["a".into()].into())]),
             supplies,
             unavailable: None,
@@ -145,6 +147,8 @@ pub(crate) struct Server {
     pub(crate) site: Arc<Site>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<Result<(), String>>>,
+    /// What the levels of the log are for.
+    _filter: Box<dyn Any + Send + Sync>,
 }
 
 impl Server {
@@ -199,7 +203,10 @@ impl Server {
             handle: handle.clone(),
             counters: Arc::new(Counters::default()),
         };
-        let site = Arc::new(Site::new(api, flags.iter().collect(), options.cors, quit));
+        let mut site = Site::new(api, flags.iter().collect(), options.cors, quit);
+        let (levels, filter) = Levels::new();
+        site.levels = levels;
+        let site = Arc::new(site);
         let seen = Arc::new(Mutex::new(Seen::default()));
         let plan = Plan {
             settings: options.settings,
@@ -228,7 +235,15 @@ impl Server {
             println!("the scheduler ended: {result:?}");
             result
         });
-        Server { address, seen, handle, site, stop, thread: Some(thread) }
+        Server {
+            address,
+            seen,
+            handle,
+            site,
+            stop,
+            thread: Some(thread),
+            _filter: Box::new(filter),
+        }
     }
 
     /// Ends it in order.

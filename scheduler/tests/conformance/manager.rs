@@ -123,7 +123,7 @@ fn an_unknown_task_that_lives_is_killed() {
 fn what_a_replacement_inherits() {
     let mut ledger = ledger();
     let id = ledger.insert(service());
-    let agent = Arc::new(Agent { id: "a".into(), host: "h".into() });
+    let agent = Arc::new(Agent::new("a", "h"));
     ledger.assign(&id, &agent, [("http".into(), 31000)].into());
     ledger.walk(&id, &[Running, Partitioned, Running, Failed]);
     let next = ledger.replacement(&id).unwrap();
@@ -224,7 +224,7 @@ fn assigned_tasks_know_their_agent() {
     let mut ledger = ledger();
     let id = ledger.insert(whole());
     ledger.changes();
-    let agent = Arc::new(Agent { id: "a".into(), host: "h".into() });
+    let agent = Arc::new(Agent::new("a", "h"));
     ledger.assign(&id, &agent, Box::default());
     let changes = ledger.changes();
     let [Change::Moved { task, from: Some(Pending) }] = changes.as_slice() else { panic!() };

@@ -88,7 +88,7 @@ impl Steps for Ledger {
 
     fn go(&mut self, id: &TaskId, to: Status) -> Outcome {
         if to == Status::Assigned && self.state.task(id).is_some_and(|t| t.agent.is_none()) {
-            let agent = Agent { id: "agent".into(), host: "host".into() };
+            let agent = Agent::new("agent", "host");
             return self.assign(id, &Arc::new(agent), Box::default());
         }
         self.change(id, None, to, None)
@@ -288,7 +288,7 @@ pub(crate) fn offer(id: &str, agent: &str) -> Offer {
     let host = format!("{agent}.host");
     Offer {
         id: id.into(),
-        agent: Arc::new(Agent { id: agent.into(), host: host.into() }),
+        agent: Arc::new(Agent::new(agent, host)),
         attributes: Default::default(),
         supplies: vec![
             Supply::scalar(Kind::Cpu, 8_000),

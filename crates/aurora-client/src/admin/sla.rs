@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use aurora_api::api::{ScheduledTask, TaskQuery};
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::hosts::{self, Selection};
 use super::{percentage, refusal};
@@ -41,35 +41,22 @@ pub(super) enum Verb {
         #[arg(long, short = 'x', value_name = "HOST,…", value_delimiter = ',')]
         exclude_hosts: Vec<String>,
         /// Not the hosts in this file, one in a line
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, short = 'X', value_name = "FILE")]
         exclude_file: Option<PathBuf>,
         /// Only these hosts
         #[arg(long, short, value_name = "HOST,…", value_delimiter = ',')]
         include_hosts: Vec<String>,
         /// Only the hosts in this file, one in a line
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, short = 'I', value_name = "FILE")]
         include_file: Option<PathBuf>,
-        /// Which hosts go down together
-        #[arg(long, value_name = "GROUPING", default_value = "by_host")]
-        grouping: Grouping,
         /// With the jobs on each host, and what they would keep
         #[arg(long, short)]
         list_jobs: bool,
-        /// Jobs with fewer instances do not count
-        #[arg(long, value_name = "N", default_value = MIN_INSTANCES)]
-        min_job_instance_count: usize,
         /// Jobs that need something else: lines of CLUSTER/ROLE/ENV/NAME PERCENTAGE DURATION
-        #[arg(long, short, value_name = "FILE")]
+        #[arg(long, short, visible_alias = "override_file", value_name = "FILE")]
         override_jobs: Option<PathBuf>,
-        /// The cluster
-        #[arg(value_name = "CLUSTER")]
-        cluster: String,
-        /// How many instances of a job have to be up
-        #[arg(value_name = "PERCENTAGE")]
-        percentage: String,
-        /// For how long, such as 5m or 1d3h45m
-        #[arg(value_name = "DURATION")]
-        duration: String,
+        #[command(flatten)]
+        asked: Asked,
     },
     /// Prints what each job on these hosts would keep up if they went down
     ///
@@ -78,22 +65,36 @@ pub(super) enum Verb {
     SlaProbeHosts {
         #[command(flatten)]
         hosts: Selection,
-        /// Which hosts go down together
-        #[arg(long, value_name = "GROUPING", default_value = "by_host")]
-        grouping: Grouping,
-        /// Jobs with fewer instances do not count
-        #[arg(long, value_name = "N", default_value = MIN_INSTANCES)]
-        min_job_instance_count: usize,
-        /// The cluster
-        #[arg(value_name = "CLUSTER")]
-        cluster: String,
-        /// How many instances of a job have to be up
-        #[arg(value_name = "PERCENTAGE")]
-        percentage: String,
-        /// For how long, such as 5m or 1d3h45m
-        #[arg(value_name = "DURATION")]
-        duration: String,
+        #[command(flatten)]
+        asked: Asked,
     },
+}
+
+/// Which hosts go down, and what has to stay up.
+#[derive(Debug, Args)]
+#[command(rename_all = "snake_case")]
+pub(super) struct Asked {
+    /// Which hosts go down together
+    #[arg(long, value_name = "GROUPING", default_value = "by_host")]
+    grouping: Grouping,
+    /// Jobs with fewer instances do not count
+    #[arg(long, value_name = "N", default_value = MIN_INSTANCES)]
+    min_job_instance_count: usize,
+    /// The cluster
+    #[arg(value_name = "CLUSTER")]
+    cluster: String,
+    /// How many instances of a job have to be up
+    #[arg(value_name = "PERCENTAGE")]
+    percentage: String,
+    /// For how long, such as 5m or 1d3h45m
+    #[arg(value_name = "DURATION")]
+    duration: String,
+}
+
+impl Asked {
+    fn need(&self) -> Result<Need, Failure> {
+        Need::parse(&self.percentage, &self.duration).map_err(refusal)
+    }
 }
 
 impl Verb {
@@ -103,16 +104,10 @@ impl Verb {
     /// Its parameters make no sense, or there is no answer.
     pub(super) fn run(self, context: &mut Context<'_>) -> Result<(), Failure> {
         match self {
-            Verb::SlaProbeHosts {
-                hosts,
-                grouping,
-                min_job_instance_count,
-                cluster,
-                percentage,
-                duration,
-            } => {
-                let need = Need::parse(&percentage, &duration).map_err(refusal)?;
+            Verb::SlaProbeHosts { hosts, asked } => {
+                let need = asked.need()?;
                 let hosts = hosts.read()?;
+                let Asked { grouping, min_job_instance_count, cluster, .. } = asked;
                 let domain = Domain::ask(context, &cluster, Some(&hosts), min_job_instance_count)?;
                 let now = context.world.now().as_secs();
                 for group in grouping.groups(&hosts) {
@@ -126,15 +121,12 @@ impl Verb {
                 exclude_file,
                 include_hosts,
                 include_file,
-                grouping,
                 list_jobs,
-                min_job_instance_count,
                 override_jobs,
-                cluster,
-                percentage,
-                duration,
+                asked,
             } => {
-                let need = Need::parse(&percentage, &duration).map_err(refusal)?;
+                let need = asked.need()?;
+                let Asked { grouping, min_job_instance_count, cluster, .. } = asked;
                 let others = match override_jobs {
                     Some(file) => overrides(&hosts::text(&file)?)
                         .map_err(|why| refusal(format!("{}: {why}", file.display())))?,

@@ -16,6 +16,7 @@ use super::{Browser, HookFile};
 use super::{Reading, TiersOf};
 use crate::context::Context;
 use crate::exit::{Failure, code};
+use crate::hooks::Call;
 use crate::keys::{self, to_api};
 use crate::select::JobKey;
 
@@ -74,10 +75,13 @@ pub(crate) fn run(verb: &Verb, context: &mut Context<'_>) -> Result<u8, Failure>
             Ok(code::OK)
         }
         Verb::Start { browser, hooks, key } => {
-            hooks.check(context, key)?;
+            let mut hooks = hooks.load(context, key)?;
+            let call = Call::start_cronjob(key);
+            hooks.before(context, &call)?;
             context.info(format_args!("Starting cron job: {key}"));
             let args = StartCronJobArgs { job: Some(to_api(key)), ..Default::default() };
-            let response = context.call::<StartCronJob>(&key.cluster, &args)?;
+            let answered = context.call::<StartCronJob>(&key.cluster, &args);
+            let response = hooks.after(context, &call, answered)?;
             context.check(&response, code::API, &format!("Error starting cron job {key}:"))?;
             browser.show(context, key)?;
             Ok(code::OK)

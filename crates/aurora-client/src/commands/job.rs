@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::commands::{Browser, HookFile, Inspect, Reading, TiersOf, inspect};
+use crate::commands::{Browser, HookFile, Inspect, Reading, TiersOf, inspect, task};
 use crate::context::Context;
 use crate::exit::{Failure, code};
 use crate::keys::{InstanceKey, InstancesKey, Pattern, job_key};
@@ -86,6 +86,8 @@ pub(crate) enum Verb {
         #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCES]")]
         key: InstancesKey,
     },
+    /// Runs a command for each task of a job, where it runs; as `aurora task run`
+    Run(task::Run),
     /// Shows the tasks of jobs
     Status {
         /// As JSON
@@ -249,6 +251,7 @@ pub(crate) struct Restarting {
 /// It cannot be done.
 pub(crate) fn run(verb: &Verb, context: &mut Context<'_>) -> Result<u8, Failure> {
     match verb {
+        Verb::Run(options) => task::run_everywhere(options, context),
         Verb::Create { reading, browser, wait_until, key, file } => {
             create::create(context, key, &reading.source(file)?, browser, *wait_until)
         }
@@ -259,8 +262,8 @@ pub(crate) fn run(verb: &Verb, context: &mut Context<'_>) -> Result<u8, Failure>
         Verb::Kill { killing, strict, key } => kill::kill(context, key, killing, *strict),
         Verb::Killall { killing, key } => kill::killall(context, key, killing),
         Verb::Restart { options, browser, hooks, key } => {
-            hooks.check(context, &key.job)?;
-            let code = restart::restart(context, key, options)?;
+            let mut hooks = hooks.load(context, &key.job)?;
+            let code = restart::restart(context, key, options, &mut hooks)?;
             browser.show(context, &key.job)?;
             Ok(code)
         }

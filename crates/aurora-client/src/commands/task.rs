@@ -23,23 +23,7 @@ use crate::world::Program;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Runs a command for each task of a job, where it runs
-    Run {
-        #[command(flatten)]
-        place: Place,
-        /// So many at a time
-        #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
-        threads: usize,
-        /// More options for ssh, separated by spaces
-        #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
-        ssh_options: Option<String>,
-        /// The job and perhaps its instances, as in 0-2,5
-        #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCES]")]
-        key: InstancesKey,
-        /// The command; {{thermos.task_id}}, {{thermos.ports[NAME]}} and {{mesos.instance}} are
-        /// replaced
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<String>,
-    },
+    Run(Run),
     /// Opens a shell in the sandbox of a task
     Ssh {
         #[command(flatten)]
@@ -76,6 +60,26 @@ pub(crate) enum Verb {
     },
 }
 
+/// A command for each task of a job.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    place: Place,
+    /// So many at a time
+    #[arg(long, short, value_name = "COUNT", default_value_t = 1)]
+    threads: usize,
+    /// More options for ssh, separated by spaces
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    ssh_options: Option<String>,
+    /// The job and perhaps its instances, as in 0-2,5
+    #[arg(value_name = "CLUSTER/ROLE/ENV/NAME[/INSTANCES]")]
+    key: InstancesKey,
+    /// The command; {{thermos.task_id}}, {{thermos.ports[NAME]}} and {{mesos.instance}} are
+    /// replaced. In quotes or after -- it may have options of its own
+    #[arg(required = true)]
+    command: Vec<String>,
+}
+
 /// Where on a machine, and as whom.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
@@ -83,7 +87,7 @@ pub(crate) struct Place {
     #[arg(long, short = 'l', value_name = "USER")]
     ssh_user: Option<String>,
     /// The executor's directory in place of the task's sandbox
-    #[arg(long)]
+    #[arg(long, short = 'e')]
     executor_sandbox: bool,
 }
 
@@ -106,6 +110,14 @@ impl Target {
         task.and_then(|task| task.task_id.as_deref()).unwrap_or_default()
     }
 
+    /// The machine where it stands beside a port or a path.
+    fn bracketed(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        }
+    }
+
     fn port(&self, name: &str) -> Option<i32> {
         self.task.assigned_task.as_ref()?.assigned_ports.as_ref()?.get(name).copied()
     }
@@ -117,17 +129,7 @@ impl Target {
 /// It cannot be done.
 pub(crate) fn run(verb: &Verb, context: &mut Context<'_>) -> Result<u8, Failure> {
     match verb {
-        Verb::Run { place, threads, ssh_options, key, command } => {
-            let targets = targets(context, &key.job, key.instances.as_ref(), place)?;
-            if targets.is_empty() {
-                context.warn(format_args!("No running tasks of {} were found", key.job));
-            }
-            let command = command.join(" ");
-            let options = words(ssh_options.as_deref());
-            let programs: Vec<Program> =
-                targets.iter().map(|target| run_program(target, &options, &command)).collect();
-            Ok(run_all(context, &targets, &programs, *threads))
-        }
+        Verb::Run(options) => run_everywhere(options, context),
         Verb::Ssh { place, ssh_options, tunnel, command, pid_file, key } => {
             if command.is_some() && key.instances.is_none() {
                 let message = "INSTANCE must be specified when --command option is given";
@@ -145,12 +147,45 @@ pub(crate) fn run(verb: &Verb, context: &mut Context<'_>) -> Result<u8, Failure>
         }
         Verb::Scp { place, scp_options, sources, destination } => {
             let mut arguments = words(scp_options.as_deref());
-            for file in sources.iter().chain([destination]) {
-                arguments.push(copied(context, file, place)?);
+            let mut files = Vec::new();
+            for file in sources {
+                files.push(copied(context, file, place)?.argument());
             }
+            let destination = copied(context, destination, place)?;
+            let chosen = |name| arguments.iter().any(|option| option == name);
+            let version = match destination {
+                // As sftp does it, no shell is asked.
+                Copied::Sandbox { .. } if !chosen("-s") => openssh(context),
+                _ => None,
+            };
+            if version.is_some_and(|major| major >= SFTP) && !chosen("-O") {
+                arguments.push("-O".to_owned());
+            }
+            arguments.extend(files);
+            arguments.push(match version {
+                Some(_) => destination.found(),
+                None => destination.argument(),
+            });
             start(context, &Program::new("scp", arguments))
         }
     }
+}
+
+/// Runs a command for each task of a job.
+///
+/// # Errors
+/// Nobody knows where the tasks are.
+pub(crate) fn run_everywhere(options: &Run, context: &mut Context<'_>) -> Result<u8, Failure> {
+    let Run { place, threads, ssh_options, key, command } = options;
+    let targets = targets(context, &key.job, key.instances.as_ref(), place)?;
+    if targets.is_empty() {
+        context.warn(format_args!("No running tasks of {} were found", key.job));
+    }
+    let command = command.join(" ");
+    let options = words(ssh_options.as_deref());
+    let programs: Vec<Program> =
+        targets.iter().map(|target| run_program(target, &options, &command)).collect();
+    Ok(run_all(context, &targets, &programs, *threads))
 }
 
 /// The tasks of a job that run, by instance, and where.
@@ -292,6 +327,7 @@ fn ssh_program(
     command: Option<&str>,
 ) -> Result<Program, String> {
     let mut arguments = vec!["-t".to_owned()];
+    arguments.extend_from_slice(options);
     for tunnel in tunnels {
         let parts =
             tunnel.split_once(':').and_then(|(port, name)| Some((port.parse::<u16>().ok()?, name)));
@@ -302,35 +338,107 @@ fn ssh_program(
             return Err(format!("Task {} has no port named {name}", target.task_id()));
         };
         arguments.push("-L".to_owned());
-        arguments.push(format!("{port}:{}:{remote}", target.host));
+        arguments.push(format!("{port}:{}:{remote}", target.bracketed()));
     }
-    arguments.extend_from_slice(options);
     arguments.push(target.login());
-    arguments.push(format!("cd {};{}", target.directory, command.unwrap_or("bash")));
+    let command = filled(command.unwrap_or("bash"), target);
+    arguments.push(format!("cd {};{command}", target.directory));
     Ok(Program::new("ssh", arguments))
 }
 
-/// A file as scp is told of it.
-fn copied(context: &mut Context<'_>, file: &str, place: &Place) -> Result<String, Failure> {
-    let task =
-        file.split_once(':').and_then(|(key, path)| Some((key.parse::<InstanceKey>().ok()?, path)));
-    let Some((key, path)) = task else {
+/// Since this OpenSSH, scp copies as sftp does unless it gets `-O`. Then nobody looks for a destination
+/// that is a pattern, as that of a sandbox is.
+const SFTP: u32 = 9;
+
+/// A file to copy, or where to.
+enum Copied {
+    /// As scp is told of it.
+    Plain(String),
+    /// In a sandbox: the login, the sandbox as a pattern, and the path in it.
+    Sandbox { place: String, directory: String, path: String },
+}
+
+impl Copied {
+    /// As scp is told of something that exists.
+    fn argument(&self) -> String {
+        match self {
+            Copied::Plain(argument) => argument.clone(),
+            Copied::Sandbox { place, directory, path } => format!("{place}:{directory}/{path}"),
+        }
+    }
+
+    /// As scp is told of something that may not exist: a shell on the other machine finds the sandbox
+    /// first. What is not found stays as it is, which is no file.
+    fn found(&self) -> String {
+        match self {
+            Copied::Plain(argument) => argument.clone(),
+            Copied::Sandbox { place, directory, path } => {
+                format!("{place}:\"$(cd {directory} && pwd || echo '{directory}')\"/{path}")
+            }
+        }
+    }
+}
+
+/// A file, as the user names it.
+fn copied(context: &mut Context<'_>, file: &str, place: &Place) -> Result<Copied, Failure> {
+    // What looks like a path is one, whatever else is in it.
+    let parts = file.split_once(':').filter(|_| !file.starts_with(['/', '.']));
+    let Some((key, path)) = parts else {
         // What looks like an option is still a file.
-        return Ok(if file.starts_with('-') { format!("./{file}") } else { file.to_owned() });
+        let file = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
+        return Ok(Copied::Plain(file));
     };
+    let key: InstanceKey = key.parse().map_err(Failure::parameter)?;
     let instances = BTreeSet::from([key.instance]);
     let targets = targets(context, &key.job, Some(&instances), place)?;
     let Some(target) = targets.first() else {
         return Err(Failure::parameter(format!("Job or instance {key} not found")));
     };
-    if path.starts_with('~') {
+    let plain = plain_path(path);
+    if plain == "~" || plain.starts_with("~/") {
         let message = format!("Command does not support tilde expansion for path: {path}");
         return Err(Failure::parameter(message));
     }
-    Ok(match path.starts_with('/') {
-        true => format!("{}:{path}", target.login()),
-        false => format!("{}:{}/{path}", target.login(), target.directory),
+    let place = format!("{}@{}", target.user, target.bracketed());
+    Ok(match plain.starts_with('/') {
+        true => Copied::Plain(format!("{place}:{plain}")),
+        false => Copied::Sandbox { place, directory: target.directory.clone(), path: plain },
     })
+}
+
+/// A path without parts that say nothing, or take another back.
+fn plain_path(path: &str) -> String {
+    let root = if path.starts_with('/') { "/" } else { "" };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            ("" | ".", _) => {}
+            ("..", None) if !root.is_empty() => {}
+            ("..", Some(last)) if *last != ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    match parts.is_empty() && root.is_empty() {
+        true => ".".to_owned(),
+        false => format!("{root}{}", parts.join("/")),
+    }
+}
+
+/// Which OpenSSH is here, if it is one.
+fn openssh(context: &mut Context<'_>) -> Option<u32> {
+    let mut said = Vec::new();
+    context.world.capture(&[Program::new("ssh", ["-V"])], 1, &mut |_, _, captured| {
+        said = captured.map(|captured| captured.output).unwrap_or_default();
+    });
+    major(&String::from_utf8_lossy(&said))
+}
+
+/// The 9 of `OpenSSH_9.2p1 …`.
+fn major(version: &str) -> Option<u32> {
+    let (_, number) = version.split_once("OpenSSH_")?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn start(context: &mut Context<'_>, program: &Program) -> Result<u8, Failure> {
@@ -393,11 +501,66 @@ mod tests {
             program.arguments,
             ["-t", "-L", "9000:a1:31011", "web@a1", &format!("{sandbox};bash")]
         );
+        let program = ssh_program(
+            &placed("::1", "t-3", &place()).unwrap(),
+            &words(Some("-v")),
+            &tunnels,
+            Some("echo {{thermos.ports[http]}}"),
+        );
+        assert_eq!(
+            program.unwrap().arguments,
+            ["-t", "-v", "-L", "9000:[::1]:31011", "web@::1", &format!("{sandbox};echo 31011")]
+        );
         let own = Place { ssh_user: Some("me".to_owned()), executor_sandbox: true };
         let program =
             ssh_program(&placed("a1", "t-3", &own).unwrap(), &[], &[], Some("ls")).unwrap();
         let executor = sandbox.trim_end_matches("/sandbox");
         assert_eq!(program.arguments, ["-t", "me@a1", &format!("{executor};ls")]);
+    }
+
+    #[test]
+    fn paths() {
+        for (path, plain) in [
+            ("", "."),
+            (".", "."),
+            ("a/", "a"),
+            ("./a//b/./c", "a/b/c"),
+            ("a/../b", "b"),
+            ("a/..", "."),
+            ("../a", "../a"),
+            ("../../a/../..", "../../.."),
+            ("/a/../../b/", "/b"),
+            ("/", "/"),
+            ("~/x", "~/x"),
+            ("./~", "~"),
+            ("~x", "~x"),
+        ] {
+            assert_eq!(plain_path(path), plain, "{path}");
+        }
+    }
+
+    #[test]
+    fn destinations() {
+        let file = Copied::Sandbox {
+            place: "web@a".to_owned(),
+            directory: "/s/*".to_owned(),
+            path: "x".to_owned(),
+        };
+        assert_eq!(file.argument(), "web@a:/s/*/x");
+        assert_eq!(file.found(), "web@a:\"$(cd /s/* && pwd || echo '/s/*')\"/x");
+    }
+
+    #[test]
+    fn versions() {
+        for (text, expected) in [
+            ("OpenSSH_9.2p1 Debian-2, OpenSSL 3.0.19", Some(9)),
+            ("OpenSSH_10.0p2", Some(10)),
+            ("OpenSSH_for_Windows_8.1p1", None),
+            ("Dropbear v2022.83", None),
+            ("", None),
+        ] {
+            assert_eq!(major(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -173,6 +173,26 @@ fn redirects() {
 }
 
 #[test]
+fn addresses_are_shown_without_passwords() {
+    for (address, expected) in [
+        ("http://s:8081/api", "http://s:8081/api"),
+        ("https://u:a@b@s/x@y?z@", "https://s/x@y?z@"),
+        ("u:a@s", "s"),
+        ("http://u:a b@", "http://"),
+        ("", ""),
+    ] {
+        assert_eq!(shown(address), expected);
+    }
+    let mut world = Fake::new(|_, _, _| Reply::http("307 Go", "Location: not an address\r\n", b""));
+    for url in
+        ["http://u:secret@s/", "http://u:secret@ s/", "ftp://u:secret@s/", "http://u:secret@"]
+    {
+        let why = Http::default().send(&mut world, url, &request(true)).unwrap_err().to_string();
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
+
+#[test]
 fn passwords_go_to_their_machine_only() {
     let home = tempfile::tempdir().unwrap();
     let secret = "machine t login alice password secret\n";
@@ -214,6 +234,143 @@ fn a_token_goes_to_whom_it_is_for() {
     let expected = [("s:8081", true), ("s:8081", true), ("t:1", false), ("s:8081", false)];
     let expected = expected.map(|(peer, given)| (peer.to_owned(), given));
     assert_eq!(seen.take(), expected);
+}
+
+/// The requests that come of one to `url` with these variables, where these servers answer as told: to
+/// whom, the first line, and the headers that say who asks.
+fn seen(
+    url: &str,
+    variables: &[(&str, &str)],
+    replies: impl Fn(&str) -> Reply + 'static,
+) -> (Result<String, String>, Vec<String>) {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let note = seen.clone();
+    let mut world = Fake::new(move |_, peer, request| {
+        let text = String::from_utf8_lossy(request);
+        let mut lines = text.lines();
+        let line = lines.next().unwrap_or_default().to_owned();
+        let who = lines.filter(|line| line.to_lowercase().contains("authorization"));
+        let who: String = who.map(|line| format!(" {line}")).collect();
+        note.borrow_mut().push(format!("{peer} {line}{who}"));
+        replies(&line)
+    });
+    world.variables =
+        variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let outcome = Http::default()
+        .send(&mut world, url, &request(false))
+        .map(|answer| String::from_utf8_lossy(&answer.body).into_owned())
+        .map_err(|fault| fault.to_string());
+    (outcome, seen.take())
+}
+
+#[test]
+fn a_proxy_is_told_whom_to_ask() {
+    let variables = [("HTTP_PROXY", "http://alice:se%63ret@p:3128"), ("NO_PROXY", "t")];
+    let (outcome, seen) =
+        seen("http://u:v@s:8081/api", &variables, |line| match line.contains("//s:8081/api") {
+            true => Reply::http("307 Go", "Location: http://s/next\r\n", b""),
+            false if line.contains("/next") => {
+                Reply::http("307 Go", "Location: http://t:1?x\r\n", b"")
+            }
+            false => Reply::http("200 OK", "", b"answer"),
+        });
+    assert_eq!(outcome, Ok("answer".to_owned()));
+    let alice = "proxy-authorization: Basic YWxpY2U6c2VjcmV0";
+    assert_eq!(
+        seen,
+        [
+            // The password of an address is for the place that it names.
+            format!("p:3128 POST http://s:8081/api HTTP/1.1 authorization: Basic dTp2 {alice}"),
+            format!("p:3128 POST http://s/next HTTP/1.1 {alice}"),
+            "t:1 POST /?x HTTP/1.1".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_proxy_is_kept_for_one_scheduler() {
+    let mut world = Fake::new(|_, _, _| Reply::http("200 OK", "", b"answer"));
+    world.variables.insert("all_proxy".to_owned(), "p".to_owned());
+    let mut http = Http::default();
+    for (url, connections) in [(URL, 1), (URL, 1), ("http://t/", 2), (URL, 3)] {
+        http.send(&mut world, url, &request(true)).unwrap();
+        assert_eq!(world.connections(), connections);
+    }
+    // Who is asked directly next time is not asked through it.
+    world.variables.insert("no_proxy".to_owned(), "s".to_owned());
+    http.send(&mut world, URL, &request(true)).unwrap();
+    assert_eq!(world.connections(), 4);
+}
+
+/// A proxy sees nothing of what goes through a tunnel, so also nothing without one.
+#[test]
+fn tunnels_that_are_none() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(".netrc"), "default login bob password hidden\n").unwrap();
+    let raw = |text: &'static str| move |_: &str| Reply::Last(text.as_bytes().to_vec());
+    let ask = |proxy: &str, reply: Box<dyn Fn(&str) -> Reply>| {
+        let variables = [("HTTPS_PROXY", proxy), ("HOME", home.path().to_str().unwrap())];
+        let (outcome, seen) = seen("https://s/api", &variables, reply);
+        (outcome.unwrap_err(), seen)
+    };
+    let lost = "cannot connect to s:443 through the proxy http://p:3128 of HTTPS_PROXY: ";
+    for (reply, part) in [
+        ("", "closed without an answer"),
+        ("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 3\r\n\r\nwhy", "it answers 502 Bad Gateway"),
+        ("HTTP/1.1 307 Go\r\nLocation: http://t/\r\n\r\n", "it answers 307"),
+        ("SSH-2.0-OpenSSH\r\n\r\n", "the answer is no HTTP"),
+        ("HTTP/1.1 200 OK\r\nX: y", "closed in the middle"),
+        (
+            "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "it says more than that it is connected",
+        ),
+    ] {
+        let (why, seen) = ask("http://alice:secret@p:3128", Box::new(raw(reply)));
+        assert!(why.starts_with(lost) && why.contains(part), "{part}: {why}");
+        assert_eq!(
+            seen,
+            ["p:3128 CONNECT s:443 HTTP/1.1 proxy-authorization: Basic YWxpY2U6c2VjcmV0"]
+        );
+    }
+    for (proxy, part) in [
+        ("p", "HTTPS_PROXY has to be http://USER:PASSWORD@HOST:PORT"),
+        ("a:secret@p", "does not accept the user and password that HTTPS_PROXY has"),
+    ] {
+        let (why, _) = ask(proxy, Box::new(raw("HTTP/1.1 407 Who\r\n\r\n")));
+        assert!(why.contains("the proxy http://p:80") && why.contains(part), "{why}");
+        assert!(!why.contains("secret"), "{why}");
+    }
+}
+
+#[test]
+fn proxies_that_are_to_blame() {
+    let ask = |variable: (&str, &str), reply: fn() -> Reply| {
+        seen("http://s/api", &[variable], move |_| reply())
+    };
+    for (variable, reply, part) in [
+        (
+            ("HTTP_PROXY", "nowhere:1"),
+            Reply::nothing as fn() -> Reply,
+            "cannot connect to the proxy http://nowhere:1 of HTTP_PROXY for s:80: connection refused",
+        ),
+        (
+            ("all_proxy", "p"),
+            Reply::nothing,
+            "through the proxy http://p:80 of all_proxy: the connection was closed without an answer",
+        ),
+        (
+            ("HTTP_PROXY", "p"),
+            || Reply::http("407 Who", "", b""),
+            "the proxy http://p:80 of HTTP_PROXY wants to know who asks",
+        ),
+        (("HTTP_PROXY", "socks5://p"), Reply::nothing, "HTTP_PROXY names no proxy"),
+    ] {
+        let (outcome, _) = ask(variable, reply);
+        let why = outcome.unwrap_err();
+        assert!(why.contains(part), "{why}");
+    }
+    // Without a proxy it is an answer as any other.
+    assert_eq!(ask(("X", ""), || Reply::http("407 Who", "", b"x")).0, Ok("x".to_owned()));
 }
 
 proptest! {

@@ -1,7 +1,6 @@
 //! What is called again, and how calls end, with a scheduler that answers as told.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use aurora_api::api::aurora_scheduler_manager::KillTasks;
@@ -94,7 +93,7 @@ where
         Ok(response) => Ok(response.response_code.unwrap_or_default()),
         Err(failure) => Err((failure.code(), sentence(&failure))),
     };
-    (End { outcome, attempts: attempts.get(), seconds }, world.error())
+    (End { outcome, attempts: attempts.get(), seconds }, world.said())
 }
 
 fn sentence(failure: &Failure) -> String {
@@ -114,10 +113,10 @@ fn in_cluster<T>(world: &mut Fake, run: impl FnOnce(&mut Context<'_>) -> T) -> (
                    {"name": "zoo", "zk": "z", "scheduler_zk_path": "/aurora"},
                    {"name": "lost"}]"#;
     std::fs::write(root.path().join("clusters.json"), list).unwrap();
-    world.variables = BTreeMap::from([(
+    world.variables.insert(
         crate::clusters::ROOT_VARIABLE.to_owned(),
         root.path().to_str().unwrap().to_owned(),
-    )]);
+    );
     let start = world.now;
     let outcome = run(&mut Context::new(world));
     (outcome, (world.now - start).as_secs())
@@ -211,7 +210,7 @@ where
     world.patience = patience.map(|seconds| world.now + Duration::from_secs(seconds));
     let (outcome, seconds) =
         in_cluster(&mut world, |context| context.call::<M>(cluster, &M::Args::default()));
-    (outcome.unwrap_err(), seconds, world.error())
+    (outcome.unwrap_err(), seconds, world.said())
 }
 
 #[test]
@@ -223,6 +222,47 @@ fn nobody_listens() {
     assert_eq!((failure.code(), seconds), (code::NETWORK, 0));
     let (failure, seconds, _) = unreachable::<GetQuota>("gone", Some(12));
     assert_eq!((failure, seconds), (Failure::Interrupted, 15));
+}
+
+/// A proxy that is none, and one that wants to know who asks: no repetition mends either.
+#[test]
+fn proxies_that_refuse() {
+    for proxy in ["socks5://p:1", "p:1"] {
+        let asked = Rc::new(Cell::new(0));
+        let count = asked.clone();
+        let mut world = Fake::new(move |_, _, _| {
+            count.set(count.get() + 1);
+            Reply::http("407 Proxy Authentication Required", "", b"")
+        });
+        world.variables.insert("HTTP_PROXY".to_owned(), proxy.to_owned());
+        let (outcome, seconds) = in_cluster(&mut world, |context| {
+            context.call::<GetQuota>("west", &GetQuotaArgs::default())
+        });
+        let failure = outcome.unwrap_err();
+        assert_eq!((failure.code(), seconds), (code::NETWORK, 0));
+        assert!(sentence(&failure).contains("HTTP_PROXY"), "{failure:?}");
+        assert_eq!(asked.get(), u32::from(proxy == "p:1"));
+    }
+}
+
+/// One that is not there may come, as the scheduler may.
+#[test]
+fn proxies_that_are_away() {
+    let mut world = Fake::new(|_, _, _| Reply::http("502 Bad Gateway", "", b""));
+    world.variables.insert("HTTP_PROXY".to_owned(), "p:1".to_owned());
+    let (outcome, seconds) = in_cluster(&mut world, |context| {
+        context.call::<GetQuota>("west", &GetQuotaArgs::default())
+    });
+    assert_eq!((outcome.unwrap_err().code(), seconds), (code::TIMEOUT, 600));
+    let said = world.said();
+    assert!(
+        said.starts_with(
+            " WARN] Transport error communicating with scheduler: Unknown error talking to \
+             http://s:8081/api: 502 Server Error: Bad Gateway for url: http://s:8081/api through \
+             the proxy http://p:1 of HTTP_PROXY, retrying...\n"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A server with a certificate, as clients meet it.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
@@ -17,9 +16,8 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/clients/tls").join(name)
 }
 
-/// A server for one connection whose certificate is for `scheduler.example`. It returns whether it
-/// got a request.
-fn server() -> (SocketAddr, JoinHandle<bool>) {
+/// How servers speak whose certificate is for `scheduler.example`.
+fn speech() -> ServerConnection {
     let certificates = CertificateDer::pem_file_iter(fixture("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -29,32 +27,110 @@ fn server() -> (SocketAddr, JoinHandle<bool>) {
         .with_no_client_auth()
         .with_single_cert(certificates.map(Result::unwrap).collect(), key)
         .unwrap();
+    ServerConnection::new(Arc::new(config)).unwrap()
+}
+
+/// Reads the head of a request.
+fn head(stream: &mut impl Read) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte)?;
+        head.extend(byte);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// Serves one connection. Returns the heads of what was asked.
+fn serve(serve: fn(TcpStream, &mut Vec<String>) -> io::Result<()>) -> (SocketAddr, Serving) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
+        let mut heads = Vec::new();
         let (stream, _) = listener.accept().unwrap();
-        let session = ServerConnection::new(Arc::new(config)).unwrap();
-        let mut stream = StreamOwned::new(session, stream);
-        let mut request = [0; 1024];
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer";
-        matches!(stream.read(&mut request), Ok(read) if read > 0)
-            && stream.write_all(answer).and_then(|()| stream.flush()).is_ok()
+        // Whoever is not trusted is left, and sees only that.
+        let _ = serve(stream, &mut heads);
+        heads
     });
     (address, serving)
+}
+
+type Serving = JoinHandle<Vec<String>>;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer";
+
+/// A server that is protected.
+fn server(stream: TcpStream, heads: &mut Vec<String>) -> io::Result<()> {
+    let mut stream = StreamOwned::new(speech(), stream);
+    heads.push(head(&mut stream)?);
+    stream.write_all(ANSWER)?;
+    stream.flush()
+}
+
+/// A proxy that is protected itself, and then the server that it leads to.
+fn proxy_and_server(stream: TcpStream, heads: &mut Vec<String>) -> io::Result<()> {
+    let mut outer = StreamOwned::new(speech(), stream);
+    heads.push(head(&mut outer)?);
+    outer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    outer.flush()?;
+    let mut inner = StreamOwned::new(speech(), outer);
+    heads.push(head(&mut inner)?);
+    inner.write_all(ANSWER)?;
+    inner.flush()
+}
+
+/// A request where every name leads to one place.
+fn get(url: &str, at: SocketAddr, variables: &[(&str, &str)]) -> Result<Vec<u8>, Fault> {
+    let mut world = Fake::new(|_, _, _| Reply::nothing());
+    world.instead = Some(at);
+    world.variables =
+        variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let request = Request { method: Method::GET, headers: Vec::new(), body: b"", repeatable: true };
+    Http::default().send(&mut world, url, &request).map(|answer| answer.body)
+}
+
+/// A proxy may be protected, too: what is for it, and what only goes through it.
+#[test]
+fn protected_proxies() {
+    let authority = fixture("authority.pem");
+    let trusted = (CERTIFICATES_VARIABLES[0], authority.to_str().unwrap());
+    let proxy = ("ALL_PROXY", "https://a:b@scheduler.example:3129");
+    let (address, serving) = serve(server);
+    assert_eq!(get("http://s/x", address, &[trusted, proxy]), Ok(b"answer".to_vec()));
+    let heads = serving.join().unwrap();
+    assert!(heads[0].starts_with("GET http://s/x HTTP/1.1\r\n"), "{heads:?}");
+    assert!(heads[0].contains("proxy-authorization: Basic YTpi\r\n"), "{heads:?}");
+
+    let (address, serving) = serve(proxy_and_server);
+    let url = "https://scheduler.example/x";
+    assert_eq!(get(url, address, &[trusted, proxy]), Ok(b"answer".to_vec()));
+    let heads = serving.join().unwrap();
+    assert!(heads[0].starts_with("CONNECT scheduler.example:443 HTTP/1.1\r\n"), "{heads:?}");
+    assert!(heads[0].contains("proxy-authorization: Basic YTpi\r\n"), "{heads:?}");
+    assert!(heads[1].starts_with("GET /x HTTP/1.1\r\n"), "{heads:?}");
+    assert!(!heads[1].contains("proxy-authorization"), "{heads:?}");
+
+    // Who cannot be trusted is told nothing: the proxy, or who says that it is the other end.
+    for (url, proxy, serves) in [
+        ("http://s/", "https://other.example", server as fn(_, &mut _) -> _),
+        ("https://other.example/", "https://scheduler.example", proxy_and_server),
+    ] {
+        let (address, serving) = serve(serves);
+        let why = get(url, address, &[trusted, ("ALL_PROXY", proxy)]).unwrap_err().to_string();
+        assert!(why.contains("not valid for name"), "{why}");
+        assert!(why.contains(&format!("the proxy {proxy}:443 of ALL_PROXY")), "{why}");
+        let heads = serving.join().unwrap();
+        assert!(heads.iter().all(|head| head.starts_with("CONNECT ")), "{heads:?}");
+    }
 }
 
 /// What comes of a request to a server, known by a name, if these certificates are trusted; and
 /// whether the server saw it.
 fn outcome(name: &str, trusted: &str) -> (Result<Vec<u8>, Fault>, bool) {
-    let (address, serving) = server();
-    let mut world = Fake::new(|_, _, _| Reply::nothing());
-    world.listening = Some(address);
-    world.variables.insert(CERTIFICATES_VARIABLE.to_owned(), trusted.to_owned());
-    let request = Request { method: Method::GET, headers: Vec::new(), body: b"", repeatable: true };
+    let (address, serving) = serve(server);
     let url = format!("https://{name}:8443/");
-    let answer = Http::default().send(&mut world, &url, &request).map(|answer| answer.body);
-    drop(world);
-    (answer, serving.join().unwrap())
+    let answer = get(&url, address, &[(CERTIFICATES_VARIABLES[0], trusted)]);
+    (answer, !serving.join().unwrap().is_empty())
 }
 
 #[test]
@@ -79,17 +155,41 @@ fn servers_that_are_not() {
     }
 }
 
+/// What comes of these variables when certificates are needed.
+fn wrapped(variables: &[(&str, &Path)]) -> Result<(), String> {
+    let mut world = Fake::new(|_, _, _| Reply::nothing());
+    let text = |file: &Path| file.to_str().unwrap().to_owned();
+    world.variables =
+        variables.iter().map(|(name, file)| ((*name).to_owned(), text(file))).collect();
+    let connection = world.connect("s", 1).unwrap();
+    Tls::default().wrap(&world, "s", connection).map(drop)
+}
+
 #[test]
 fn certificates_that_are_none() {
+    let [first, second] = CERTIFICATES_VARIABLES;
     for (trusted, part) in [
         (PathBuf::from("/nonexistent/authority.pem"), "cannot read the certificates of"),
         (fixture("server.key"), "there are no certificates to trust"),
+        // None of its files has such a name as it takes.
+        (fixture(""), "there are no certificates to trust"),
     ] {
-        let mut world = Fake::new(|_, _, _| Reply::nothing());
-        let file = trusted.to_str().unwrap().to_owned();
-        world.variables.insert(CERTIFICATES_VARIABLE.to_owned(), file);
-        let connection = world.connect("s", 1).unwrap();
-        let why = Tls::default().wrap(&world, "s", connection).err().unwrap();
-        assert!(why.contains(part), "{why}");
+        for variable in [first, second] {
+            let why = wrapped(&[(variable, &trusted)]).unwrap_err();
+            assert!(why.contains(part) && why.contains(variable), "{why}");
+        }
     }
+}
+
+#[test]
+fn where_certificates_are() {
+    let [first, second] = CERTIFICATES_VARIABLES;
+    let (authority, none) = (fixture("authority.pem"), PathBuf::from("/nonexistent"));
+    assert_eq!(wrapped(&[(second, &authority)]), Ok(()));
+    assert_eq!(wrapped(&[(first, Path::new("")), (second, &authority)]), Ok(()));
+    assert_eq!(wrapped(&[(first, &authority), (second, &none)]), Ok(()));
+    assert!(wrapped(&[(first, &none), (second, &authority)]).is_err());
+    let place = tempfile::tempdir().unwrap();
+    std::fs::copy(&authority, place.path().join("0123abcd.0")).unwrap();
+    assert_eq!(wrapped(&[(first, place.path())]), Ok(()));
 }

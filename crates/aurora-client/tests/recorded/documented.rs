@@ -42,7 +42,7 @@ const AURORA: &[(&str, &str)] = &[
     ("quota get", "--write-json"),
     ("sla get-job-uptime", "--percentiles"),
     ("sla get-task-up-count", "--durations"),
-    ("task run", "--executor-sandbox --ssh-options --ssh-user -l --threads -t"),
+    ("task run", "--executor-sandbox -e --ssh-options --ssh-user -l --threads -t"),
     ("task scp", "--executor-sandbox --scp-options"),
     (
         "task ssh",
@@ -93,8 +93,8 @@ const AURORA_ADMIN: &[(&str, &str)] = &[
     ),
     (
         "sla_list_safe_domain",
-        "--exclude_file --exclude_hosts -x --grouping --include_file --include_hosts -i \
-         --list_jobs -l --min_job_instance_count --override_jobs -o",
+        "--exclude_file -X --exclude_hosts -x --grouping --include_file -I --include_hosts -i \
+         --list_jobs -l --min_job_instance_count --override_file --override_jobs -o",
     ),
     ("sla_probe_hosts", "--filename --grouping --hosts --min_job_instance_count"),
 ];
@@ -105,7 +105,7 @@ fn run(program: Run, words: &[&str]) -> (u8, String) {
     let mut world = Recorded::new(scheduler, None);
     let argv: Vec<OsString> = words.iter().map(OsString::from).collect();
     let exit = program(argv, &mut world);
-    let text = [world.out, world.error].concat();
+    let text = [world.fake.out, world.fake.error].concat();
     (exit, String::from_utf8(text).unwrap())
 }
 
@@ -132,6 +132,47 @@ fn every_documented_command_and_option_is_there() {
             let (exit, text) = run(program, &[&command[..], &["--frob"]].concat());
             assert!(exit == 2 && text.contains("unexpected argument"), "{command:?}: {text}");
         }
+    }
+}
+
+/// Names of options may be cut, as long as only one is meant.
+#[test]
+fn options_are_known_by_their_beginning() {
+    for (program, line, is_known) in [
+        (crate::AURORA, "aurora job killall --no-b --mess x", true),
+        (crate::AURORA, "aurora job restart --max-t 3", true),
+        (crate::AURORA, "aurora job restart --max 3", false),
+        (crate::AURORA, "aurora task ssh --comm x --verb", true),
+        (crate::AURORA_ADMIN, "aurora_admin --bypass sla_probe_hosts --min 3 --ho x", true),
+        (crate::AURORA_ADMIN, "aurora_admin host_drain --override 3", false),
+    ] {
+        let (_, text) = run(program, &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(!text.contains("unexpected argument"), is_known, "{line}: {text}");
+    }
+}
+
+/// One command under two names: `job run` never was in the original, but is what people look for.
+#[test]
+fn a_command_runs_for_each_task_of_a_job() {
+    let helps = ["task", "job"].map(|noun| {
+        let (exit, help) = run(crate::AURORA, &["aurora", noun, "run", "--help"]);
+        assert_eq!(exit, 0, "{help}");
+        help.replace(&format!("aurora {noun} run"), "").replace("; as `aurora task run`", "")
+    });
+    assert_eq!(helps[0], helps[1]);
+    // Options are understood behind the command, too; its own are for quotes, or behind --.
+    for (line, why) in [
+        ("c/r/e/n uptime -t 2", "Unknown cluster: c"),
+        ("-t 2 c/r/e/n uptime", "Unknown cluster: c"),
+        ("c/r/e/n -- ls -l", "Unknown cluster: c"),
+        ("c/r/e/n ls -a", "unexpected argument"),
+        ("c/r/e/n ls -t x", "invalid value"),
+        ("c/r/e/n", "required"),
+    ] {
+        let words: Vec<&str> =
+            ["aurora", "task", "run"].into_iter().chain(line.split(' ')).collect();
+        let (_, text) = run(crate::AURORA, &words);
+        assert!(text.contains(why), "{line}: {text}");
     }
 }
 

@@ -13,6 +13,7 @@
 )]
 
 mod case;
+mod copies;
 mod defended;
 mod documented;
 mod drains;
@@ -27,6 +28,7 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
+use aurora_client::testing::Fake;
 use case::{Bodies, Case, Step, cases, fixtures};
 use regex::{Captures, Regex};
 use scheduler::Scheduler;
@@ -63,7 +65,7 @@ fn defences_have_rows() {
 }
 
 /// Runs a program with its arguments, and returns its exit code.
-type Run = fn(Vec<OsString>, &mut Recorded) -> u8;
+type Run = fn(Vec<OsString>, &mut Fake) -> u8;
 
 const AURORA: Run = |argv, world| aurora_client::run(argv, world);
 const AURORA_ADMIN: Run = |argv, world| aurora_client::admin::run(argv, world);
@@ -117,7 +119,7 @@ fn differences(case: &Case, bodies: &Rc<Bodies>, run: Run) -> Vec<String> {
             lines.push(format!("exit {exit}, recorded {}", step.exit));
         }
         lines.extend(world.scheduler.borrow_mut().finish());
-        lines.extend(output::compare("spawned", &listed(&world.spawned), &listed(&step.spawned)));
+        lines.extend(output::compare("spawned", &listed(&world.spawned()), &listed(&step.spawned)));
         for (name, found, recorded) in
             [("stdout", &world.out, &step.stdout), ("stderr", &world.error, &step.stderr)]
         {
@@ -159,7 +161,7 @@ fn world_of(case: &Case, step: &Step, bodies: &Rc<Bodies>, root: &Path) -> Recor
     if let Some(seconds) = step.interrupted_after() {
         world.interrupt_after(seconds);
     }
-    world.zookeeper = case.zk.clone();
+    world.zookeeper.clone_from(&case.zk);
     let place = |name: &str| root.join(name).to_string_lossy().into_owned();
     world.variables.extend([
         ("HOME".to_owned(), place("home")),
@@ -167,6 +169,10 @@ fn world_of(case: &Case, step: &Step, bodies: &Rc<Bodies>, root: &Path) -> Recor
         ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
     ]);
     world.variables.extend(step.env.clone());
+    // How the stand-ins of the recordings were told to end.
+    if let Some(code) = step.env.get("FAKE_EXIT") {
+        world.programs_end_with(code.parse().unwrap());
+    }
     world
 }
 

@@ -410,6 +410,8 @@ import builtins as _builtins
 _native_import = _builtins.__import__
 _Module = type(_sys)
 _modules = {}
+# Packages of which some modules are known.
+_PACKAGES = {'apache', 'gen', 'twitter'}
 _NATIVE = {'itertools', '_collections', '_functools', '_operator', '_io', 'errno', 'time'}
 
 
@@ -446,7 +448,8 @@ def _load(name):
         except BaseException:
             del _modules[name]
             raise
-    elif name.split('.')[0] in ('pystachio', 'apache') and '.' not in name:
+    elif name == 'pystachio' or name in _PACKAGES or any(
+            known.startswith(name + '.') for known in _sources()):
         module = _module(name, {})
     else:
         return None
@@ -461,7 +464,7 @@ def _import(name, globals=None, locals=None, fromlist=(), level=0):
     for count in range(1, len(parts) + 1):
         path = '.'.join(parts[:count])
         module = _load(path)
-        if module is None and count < len(parts) and parts[0] == 'apache':
+        if module is None and count < len(parts) and parts[0] in _PACKAGES:
             module = _module(path, {})
         if module is None:
             raise ModuleNotFoundError(
@@ -545,6 +548,15 @@ def _no_input(*arguments):
     raise EOFError('there is nobody to ask while a configuration is read')
 
 
+def _input(prompt=''):
+    answer = _ask(str(prompt))
+    if answer is None:
+        _no_input()
+    if not answer:
+        raise EOFError('there was no answer')
+    return answer[0]
+
+
 def _unicode(*arguments, **keywords):
     raise NameError("name 'unicode' is not defined: all text is Unicode here, write str")
 
@@ -552,7 +564,7 @@ def _unicode(*arguments, **keywords):
 _builtins.print = _print
 _builtins.open = open
 _builtins.exit = _builtins.quit = _exit
-_builtins.input = _builtins.raw_input = _no_input
+_builtins.input = _builtins.raw_input = _input
 _builtins.breakpoint = _no_input
 _builtins.unicode = _unicode
 _builtins.basestring = str

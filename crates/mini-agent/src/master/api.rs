@@ -5,7 +5,7 @@
 use mesos_scheduler::Format;
 use mesos_scheduler::v1::scheduler::{Call, call};
 
-use crate::api::Refusal;
+use crate::api::{Refusal, body_format, stream_format};
 
 /// Where schedulers post their calls; both are the same.
 pub const PATHS: [&str; 2] = ["/api/v1/scheduler", "/master/api/v1/scheduler"];
@@ -34,13 +34,7 @@ pub struct Headers<'a> {
 
 /// Understands a request.
 pub fn parse(headers: Headers<'_>, body: &[u8]) -> Result<Request, Refusal> {
-    let Some(content_type) = headers.content_type else {
-        return Err(Refusal::new(400, "Expecting 'Content-Type' to be present"));
-    };
-    let format = Format::from_content_type(content_type).ok_or_else(|| {
-        Refusal::new(415, "Expecting 'Content-Type' of application/json or application/x-protobuf")
-    })?;
-    let call = decode(format, body)?;
+    let call = decode(body_format(headers.content_type)?, body)?;
     validate(&call)
         .map_err(|text| Refusal::new(400, format!("Failed to validate scheduler::Call: {text}")))?;
     let subscribe = call.r#type() == call::Type::Subscribe;
@@ -139,20 +133,4 @@ fn validate(call: &Call) -> Result<(), String> {
 /// Sixteen bytes of a known version.
 fn is_uuid(bytes: &[u8]) -> bool {
     bytes.len() == 16 && bytes.get(6).is_some_and(|byte| (1..=5).contains(&(byte >> 4)))
-}
-
-/// The encoding of a stream. JSON is what somebody gets who does not care.
-fn stream_format(accept: Option<&str>) -> Result<Format, Refusal> {
-    let Some(accept) = accept else { return Ok(Format::Json) };
-    let names: Vec<&str> =
-        accept.split(',').map(|name| name.split(';').next().unwrap_or_default().trim()).collect();
-    if names.iter().any(|name| ["*/*", "application/*", ""].contains(name)) {
-        return Ok(Format::Json);
-    }
-    names.iter().find_map(|name| Format::from_content_type(name)).ok_or_else(|| {
-        Refusal::new(
-            406,
-            "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'",
-        )
-    })
 }

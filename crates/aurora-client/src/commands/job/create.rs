@@ -12,6 +12,7 @@ use super::WaitUntil;
 use crate::commands::{Browser, HookFile, Source, TiersOf, job_page};
 use crate::context::Context;
 use crate::exit::{Failure, code};
+use crate::hooks::Call;
 use crate::keys::{InstanceKey, to_api};
 use crate::monitor::{self, ACTIVE, instance};
 use crate::select::JobKey;
@@ -24,15 +25,21 @@ pub(super) fn create(
     browser: &Browser,
     wait_until: WaitUntil,
 ) -> Result<u8, Failure> {
-    let job = context.load_job(key, source, TiersOf::Scheduler)?;
+    let (mut job, mut hooks) = context.load_hooked(key, source, TiersOf::Scheduler)?;
     if job.configuration.cron_schedule.is_some() {
         let message = "Cron jobs may only be scheduled with \"aurora cron schedule\" command";
         return Err(Failure::new(code::COMMAND_FAILURE, message));
     }
+    let call = Call::create_job(key);
+    hooks.before(context, &call)?;
+    if let Some(changed) = context.changed(&mut hooks)? {
+        job = changed;
+    }
     let count = job.configuration.instance_count.unwrap_or(1);
     context.info(format_args!("Creating job {}", key.name));
     let arguments = CreateJobArgs { description: Some(job.configuration), ..Default::default() };
-    let response = context.call::<CreateJob>(&key.cluster, &arguments)?;
+    let answered = context.call::<CreateJob>(&key.cluster, &arguments);
+    let response = hooks.after(context, &call, answered)?;
     context.check(&response, code::COMMAND_FAILURE, "Job creation failed due to error:")?;
     browser.show(context, key)?;
     if let Some(until) = wait_until.until() {
@@ -78,10 +85,12 @@ pub(super) fn add(
         let message = format!("Invalid instance parameter: [{}]", like.instance);
         return Err(Failure::parameter(message));
     }
-    options.hooks.check(context, job)?;
+    let mut hooks = options.hooks.load(context, job)?;
     // Looked at as late as possible: others may have changed it.
     let active = context.tasks(&job.cluster, monitor::query(job, None, Some(&ACTIVE)))?;
     warn_of_sla(context, &active, "Adding");
+    let call = Call::add_instances(job, like.instance, count);
+    hooks.before(context, &call)?;
     let first = active.iter().map(instance).max().unwrap_or_default().saturating_add(1);
     context.info(format_args!(
         "Adding {count} instances to {job} using the task config of instance {}",
@@ -93,7 +102,8 @@ pub(super) fn add(
         ..Default::default()
     };
     let arguments = AddInstancesArgs { key: Some(key), count: Some(count), ..Default::default() };
-    let response = context.call::<AddInstances>(&job.cluster, &arguments)?;
+    let answered = context.call::<AddInstances>(&job.cluster, &arguments);
+    let response = hooks.after(context, &call, answered)?;
     context.check_plainly(&response)?;
     options.browser.show(context, job)?;
     if let Some(until) = options.wait_until.until() {

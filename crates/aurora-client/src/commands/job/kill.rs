@@ -8,6 +8,7 @@ use super::Killing;
 use super::create::warn_of_sla;
 use crate::context::Context;
 use crate::exit::{Failure, code};
+use crate::hooks::{Call, Hooks};
 use crate::keys::{InstancesKey, listed, to_api};
 use crate::monitor::{self, ACTIVE, Until, instance};
 use crate::select::JobKey;
@@ -38,11 +39,7 @@ pub(super) fn kill(
             )));
         }
     }
-    options.hooks.check(context, job)?;
-    let code = match options.no_batching {
-        true => at_once(context, job, Some(instances), options)?,
-        false => in_batches(context, job, Some(instances), options)?,
-    };
+    let code = killed(context, job, Some(instances), options)?;
     finish(context, job, options, code, "Job kill succeeded")
 }
 
@@ -53,12 +50,21 @@ pub(super) fn killall(
     options: &Killing,
 ) -> Result<u8, Failure> {
     check_batch_size(options)?;
-    options.hooks.check(context, job)?;
-    let code = match options.no_batching {
-        true => at_once(context, job, None, options)?,
-        false => in_batches(context, job, None, options)?,
-    };
+    let code = killed(context, job, None, options)?;
     finish(context, job, options, code, "Job killall succeeded")
+}
+
+fn killed(
+    context: &mut Context<'_>,
+    job: &JobKey,
+    instances: Option<&BTreeSet<i32>>,
+    options: &Killing,
+) -> Result<u8, Failure> {
+    let mut hooks = options.hooks.load(context, job)?;
+    match options.no_batching {
+        true => at_once(context, job, instances, options, &mut hooks),
+        false => in_batches(context, job, instances, options, &mut hooks),
+    }
 }
 
 fn check_batch_size(options: &Killing) -> Result<(), Failure> {
@@ -97,8 +103,11 @@ fn send(
     job: &JobKey,
     instances: Option<&BTreeSet<i32>>,
     options: &Killing,
+    hooks: &mut Hooks,
     lead: &str,
 ) -> Result<(), Failure> {
+    let call = Call::kill_job(job, instances, options.message.as_ref());
+    hooks.before(context, &call)?;
     context.info(format_args!("Killing tasks for job: {job}"));
     if let Some(instances) = instances {
         context.info(format_args!("Instances to be killed: {}", listed(instances)));
@@ -109,7 +118,8 @@ fn send(
         message: options.message.clone(),
         ..Default::default()
     };
-    let response = context.call::<KillTasks>(&job.cluster, &arguments)?;
+    let answered = context.call::<KillTasks>(&job.cluster, &arguments);
+    let response = hooks.after(context, &call, answered)?;
     context.check(&response, code::API, lead)
 }
 
@@ -119,8 +129,9 @@ fn at_once(
     job: &JobKey,
     instances: Option<&BTreeSet<i32>>,
     options: &Killing,
+    hooks: &mut Hooks,
 ) -> Result<u8, Failure> {
-    send(context, job, instances, options, "Command failure:")?;
+    send(context, job, instances, options, hooks, "Command failure:")?;
     if context.wait_for(job, instances, Until::Over, false)? {
         return Ok(code::OK);
     }
@@ -135,6 +146,7 @@ fn in_batches(
     job: &JobKey,
     wanted: Option<&BTreeSet<i32>>,
     options: &Killing,
+    hooks: &mut Hooks,
 ) -> Result<u8, Failure> {
     let active = active_instances(context, job)?;
     if active.is_empty() {
@@ -151,7 +163,7 @@ fn in_batches(
     let mut failures = 0;
     for batch in batches(&chosen, options.batch_size) {
         let lead = format!("Kill of instances {} failed with error:", listed(&batch));
-        send(context, job, Some(&batch), options, &lead)?;
+        send(context, job, Some(&batch), options, hooks, &lead)?;
         if context.wait_for(job, Some(&batch), Until::Over, false)? {
             context.say(format_args!("Successfully killed instances {}", listed(&batch)));
             continue;

@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use aurora_api::api::aurora_scheduler_manager::{RestartShards, RestartShardsArgs};
-use aurora_api::api::{ResponseCode, ScheduleStatus};
+use aurora_api::api::{Response, ResponseCode, ScheduleStatus};
 
 use super::Restarting;
 use crate::context::{Context, Level, details};
 use crate::exit::{Failure, code};
+use crate::hooks::{Call, Hooks};
 use crate::keys::{InstancesKey, listed, to_api};
 use crate::monitor::{self, ACTIVE, instance};
 use crate::select::JobKey;
@@ -23,6 +24,7 @@ pub(super) fn restart(
     context: &mut Context<'_>,
     key: &InstancesKey,
     options: &Restarting,
+    hooks: &mut Hooks,
 ) -> Result<u8, Failure> {
     if options.max_total_failures < 0 {
         context.complain(format_args!(
@@ -45,14 +47,51 @@ pub(super) fn restart(
             return Err(Failure::parameter(message));
         }
     }
+    let call = Call::restart(job, key.instances.as_ref(), settings(options));
+    hooks.before(context, &call)?;
+    let mut lost = Vec::new();
+    let answered = roll(context, key, active, options, &mut lost);
+    let response = hooks.after(context, &call, answered)?;
+    context.check(&response, code::API, &format!("Error restarting job {job}:"))?;
+    match lost.is_empty() {
+        true => context.say(format_args!("Job {job} restarted successfully")),
+        false => context.say(format_args!(
+            "Job {job} restarted successfully, but for instances {}",
+            listed(&lost)
+        )),
+    }
+    Ok(code::OK)
+}
+
+/// The options as hooks know them.
+fn settings(options: &Restarting) -> Vec<(&'static str, i64)> {
+    vec![
+        ("batch_size", options.batch_size),
+        ("max_per_instance_failures", options.max_per_instance_failures),
+        ("max_total_failures", options.max_total_failures),
+        ("watch_secs", i64::from(options.watch_secs)),
+        ("health_check_interval_seconds", i64::from(options.healthcheck_interval_seconds)),
+    ]
+}
+
+/// Restarts instances, or all active ones, batch by batch. Returns the last answer of the scheduler,
+/// or its refusal; `lost` are those that failed, within what is allowed.
+fn roll(
+    context: &mut Context<'_>,
+    key: &InstancesKey,
+    active: BTreeSet<i32>,
+    options: &Restarting,
+    lost: &mut Vec<i32>,
+) -> Result<Response, Failure> {
+    let job = &key.job;
+    let mut response = Response { response_code: Some(ResponseCode::OK), ..Response::default() };
     let wanted = key.instances.clone().unwrap_or(active);
     if wanted.is_empty() {
         context.info(format_args!(
             "No instances specified, and no active instances found in job {job}"
         ));
         context.info("Nothing to do.");
-        context.say(format_args!("Job {job} restarted successfully"));
-        return Ok(code::OK);
+        return Ok(response);
     }
     context.info(format_args!(
         "Performing rolling restart of job {job} (instances: {})",
@@ -65,15 +104,23 @@ pub(super) fn restart(
     };
     let mut rollout = Rollout::new(&wanted, limits);
     while let Some(batch) = rollout.next() {
-        send(context, job, &batch)?;
+        response = send(context, job, &batch)?;
+        if response.response_code != Some(ResponseCode::OK) {
+            return Ok(response);
+        }
         let failed = watch(context, job, &batch, options)?;
         rollout.failed(&failed);
     }
-    finish(context, job, &rollout)
+    *lost = finish(context, job, &rollout)?;
+    Ok(response)
 }
 
 /// Tells the scheduler to restart a batch.
-fn send(context: &mut Context<'_>, job: &JobKey, batch: &BTreeSet<i32>) -> Result<(), Failure> {
+fn send(
+    context: &mut Context<'_>,
+    job: &JobKey,
+    batch: &BTreeSet<i32>,
+) -> Result<Response, Failure> {
     context.info(format_args!("Restarting instances: {}", listed(batch)));
     let arguments = RestartShardsArgs {
         job: Some(to_api(job)),
@@ -84,9 +131,8 @@ fn send(context: &mut Context<'_>, job: &JobKey, batch: &BTreeSet<i32>) -> Resul
     if response.response_code != Some(ResponseCode::OK) {
         let details = details(&response);
         context.log(Level::Error, format_args!("Error restarting instances: {details}"));
-        context.check(&response, code::API, &format!("Error restarting job {job}:"))?;
     }
-    Ok(())
+    Ok(response)
 }
 
 /// Watches a batch. Returns the instances that failed.
@@ -129,21 +175,16 @@ fn watch(
     }
 }
 
-/// Says how it went.
-fn finish(context: &mut Context<'_>, job: &JobKey, rollout: &Rollout) -> Result<u8, Failure> {
+/// Says how it went. Returns the instances that failed, if those are no more than may.
+fn finish(context: &mut Context<'_>, job: &JobKey, rollout: &Rollout) -> Result<Vec<i32>, Failure> {
     let lost: Vec<i32> = rollout.lost().map(|(instance, _)| instance).collect();
     if !rollout.is_over() {
         if lost.is_empty() {
             context.info("All instances were restarted successfully");
-            context.say(format_args!("Job {job} restarted successfully"));
         } else {
             context.info(format_args!("Instances {} failed, as many as allowed", listed(&lost)));
-            context.say(format_args!(
-                "Job {job} restarted successfully, but for instances {}",
-                listed(&lost)
-            ));
         }
-        return Ok(code::OK);
+        return Ok(lost);
     }
     context.log(
         Level::Error,

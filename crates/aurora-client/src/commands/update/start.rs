@@ -13,9 +13,10 @@ use aurora_api::api::{
 
 use super::{PAUSE, forward, wait};
 use crate::commands::job::diff as job_diff;
-use crate::commands::{Reading, TiersOf};
+use crate::commands::{Loaded, Reading, TiersOf};
 use crate::context::{Context, details};
 use crate::exit::{Failure, code};
+use crate::hooks::Call;
 use crate::keys::{InstancesKey, listed};
 use crate::monitor::{self, ACTIVE};
 use crate::select::JobKey;
@@ -62,27 +63,24 @@ impl Start {
         if self.strict {
             self.check_instances(context)?;
         }
-        let loaded =
-            context.load_job(job, &self.reading.source(&self.file)?, TiersOf::Scheduler)?;
-        let configuration = loaded.configuration;
-        if configuration.cron_schedule.is_some() {
+        let source = self.reading.source(&self.file)?;
+        let (loaded, mut hooks) = context.load_hooked(job, &source, TiersOf::Scheduler)?;
+        if loaded.configuration.cron_schedule.is_some() {
             let message = "Cron jobs may only be updated with \"aurora cron schedule\" command";
             return Err(Failure::new(code::COMMAND_FAILURE, message));
         }
-        let mut settings = update_settings(&loaded.job).map_err(|problem| {
-            context.refuse_as(&problem, "Error loading update configuration", code::UNKNOWN)
-        })?;
-        settings.update_only_these_instances = self.key.instances.as_ref().map(job_diff::ranges_of);
-        let mut request = JobUpdateRequest {
-            task_config: configuration.task_config,
-            instance_count: configuration.instance_count,
-            settings: Some(settings),
-            ..Default::default()
-        };
+        let mut request = self.request(context, loaded)?;
         let diff = diff(context, &job.cluster, &request)?;
         describe(context, &diff);
 
         let own = uuid::Builder::from_random_bytes(context.world.random()).into_uuid().to_string();
+        let message = self.message.as_ref();
+        let instances = self.key.instances.as_ref();
+        let call = Call::start_job_update(job, message, instances, (OWN_UPDATE, &own));
+        hooks.before(context, &call)?;
+        if let Some(changed) = context.changed(&mut hooks)? {
+            request = self.request(context, changed)?;
+        }
         request.metadata = Some(
             [Metadata {
                 key: Some(OWN_UPDATE.to_owned()),
@@ -97,7 +95,9 @@ impl Start {
             message: self.message.clone(),
             ..Default::default()
         };
-        let response = known_again(context.call::<StartJobUpdate>(&job.cluster, &args)?, &own);
+        let answered = context.call::<StartJobUpdate>(&job.cluster, &args);
+        let answered = answered.map(|response| known_again(response, &own));
+        let response = hooks.after(context, &call, answered)?;
         context.check(&response, code::API, "Failed to start update due to error:")?;
         match started(&response).and_then(|result| result.key.clone()) {
             Some(update) => self.follow(context, job, &update),
@@ -107,6 +107,24 @@ impl Start {
                 Ok(code::OK)
             }
         }
+    }
+
+    /// What the scheduler is asked for.
+    fn request(
+        &self,
+        context: &mut Context<'_>,
+        loaded: Loaded,
+    ) -> Result<JobUpdateRequest, Failure> {
+        let mut settings = update_settings(&loaded.job).map_err(|problem| {
+            context.refuse_as(&problem, "Error loading update configuration", code::UNKNOWN)
+        })?;
+        settings.update_only_these_instances = self.key.instances.as_ref().map(job_diff::ranges_of);
+        Ok(JobUpdateRequest {
+            task_config: loaded.configuration.task_config,
+            instance_count: loaded.configuration.instance_count,
+            settings: Some(settings),
+            ..Default::default()
+        })
     }
 
     /// Says where the update is to be seen, and waits for it if it is to.

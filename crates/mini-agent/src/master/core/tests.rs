@@ -5,7 +5,8 @@ use std::time::Duration;
 use mesos_executor::session::is_terminal;
 use mesos_scheduler::call as make;
 use mesos_scheduler::json;
-use mesos_scheduler::v1::{MasterInfo, Resource};
+use mesos_scheduler::v1::task_status::{Reason, Source};
+use mesos_scheduler::v1::{FrameworkId, MasterInfo, Resource, TaskId, TaskInfo, TaskState};
 use serde_json::{Value, json};
 
 use super::*;
