@@ -8,8 +8,24 @@ use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
+use aurora_api::api::Response;
+use aurora_api::binary;
+use thrift_wire::{MessageKind, Method, OutMessage as _, Wire as _};
+
 use crate::real::Tcp;
 use crate::world::{Captured, Connection, Interrupted, Node, Program, Sink, Stream, World};
+
+/// The bytes of a message in which a method answers.
+pub fn message<M: Method<Output = Response>>(response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    let mut out = binary::Writer::new(&mut body);
+    out.message_begin(M::NAME, MessageKind::Reply, 0);
+    if let Ok(reply) = M::reply(Ok(response)) {
+        reply.write(&mut out);
+    }
+    out.message_end();
+    body
+}
 
 /// What a server does with a request.
 #[derive(Clone, Debug)]

@@ -22,7 +22,8 @@ use aurora_api::api::read_only_scheduler::{
 };
 use aurora_api::api::{self, Response, ResponseCode, ScheduleStatus, ScheduledTask};
 use aurora_api::binary;
-use thrift_wire::{InMessage as _, MessageKind, Method, OutMessage as _, Wire};
+use aurora_client::testing::message;
+use thrift_wire::{InMessage as _, Wire};
 
 mod support;
 
@@ -31,20 +32,6 @@ struct Scheduler {
     address: String,
     /// The calls, with their arguments in readable JSON where they are of interest.
     calls: Arc<Mutex<Vec<String>>>,
-}
-
-fn reply<M>(response: Response) -> Vec<u8>
-where
-    M: Method<Output = Response>,
-{
-    let mut body = Vec::new();
-    let mut out = binary::Writer::new(&mut body);
-    out.message_begin(M::NAME, MessageKind::Reply, 0);
-    if let Ok(reply) = M::reply(Ok(response)) {
-        reply.write(&mut out);
-    }
-    out.message_end();
-    body
 }
 
 fn task(instance: i32, status: ScheduleStatus) -> ScheduledTask {
@@ -68,7 +55,7 @@ fn answer(body: &[u8], code: ResponseCode) -> (Vec<u8>, String) {
     let name = head.name.clone();
     let plain = |reply| (reply, name.clone());
     match head.name.as_str() {
-        "getTierConfigs" => plain(reply::<GetTierConfigs>(Response {
+        "getTierConfigs" => plain(message::<GetTierConfigs>(Response {
             result: Some(api::Result::GetTierConfigResult(Default::default())),
             ..ok()
         })),
@@ -81,7 +68,7 @@ fn answer(body: &[u8], code: ResponseCode) -> (Vec<u8>, String) {
             };
             let tasks = [0, 1].map(|instance| task(instance, status)).to_vec();
             let result = api::ScheduleStatusResult { tasks: Some(tasks), ..Default::default() };
-            plain(reply::<GetTasksWithoutConfigs>(Response {
+            plain(message::<GetTasksWithoutConfigs>(Response {
                 result: Some(api::Result::ScheduleStatusResult(result)),
                 ..ok()
             }))
@@ -89,7 +76,7 @@ fn answer(body: &[u8], code: ResponseCode) -> (Vec<u8>, String) {
         "createJob" => {
             let args = CreateJobArgs::read(&mut input).unwrap();
             let text = aurora_api::readable::to_string(&args.description.unwrap());
-            (reply::<CreateJob>(coded()), format!("createJob {text}"))
+            (message::<CreateJob>(coded()), format!("createJob {text}"))
         }
         "startJobUpdate" => {
             let args = StartJobUpdateArgs::read(&mut input).unwrap();
@@ -103,15 +90,15 @@ fn answer(body: &[u8], code: ResponseCode) -> (Vec<u8>, String) {
             let result = api::StartJobUpdateResult { key: Some(key), ..Default::default() };
             let result = Some(api::Result::StartJobUpdateResult(result));
             (
-                reply::<StartJobUpdate>(Response { result, ..coded() }),
+                message::<StartJobUpdate>(Response { result, ..coded() }),
                 format!("startJobUpdate {text}"),
             )
         }
-        "getJobUpdateDiff" => plain(reply::<GetJobUpdateDiff>(ok())),
-        "addInstances" => plain(reply::<AddInstances>(coded())),
-        "killTasks" => plain(reply::<KillTasks>(coded())),
-        "restartShards" => plain(reply::<RestartShards>(coded())),
-        "startCronJob" => plain(reply::<StartCronJob>(coded())),
+        "getJobUpdateDiff" => plain(message::<GetJobUpdateDiff>(ok())),
+        "addInstances" => plain(message::<AddInstances>(coded())),
+        "killTasks" => plain(message::<KillTasks>(coded())),
+        "restartShards" => plain(message::<RestartShards>(coded())),
+        "startCronJob" => plain(message::<StartCronJob>(coded())),
         other => panic!("{other} is not expected"),
     }
 }

@@ -5,25 +5,21 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use aurora_api::api::read_only_scheduler::GetQuota;
 use aurora_api::api::{Response, ResponseCode, ServerInfo};
-use aurora_api::binary;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use thrift_wire::{MessageKind, Method as _, OutMessage as _, Wire as _};
+use aurora_client::testing::message;
+use rustls::{ServerConnection, StreamOwned};
 
 /// What somebody was told, in order.
 type Heard = Arc<Mutex<Vec<String>>>;
 
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/clients/tls").join(name)
-}
+#[path = "support/tls.rs"]
+mod server;
+use server::{fixture, head, speech};
 
 /// Listens on loopback, and serves each connection on a thread of its own. Lives as long as the test.
 fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
@@ -38,17 +34,6 @@ fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -
         }
     });
     address
-}
-
-/// Reads a head, byte by byte so that nothing behind it is taken.
-fn head(stream: &mut impl Read) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// The first line of a head, and what it says about who asks.
@@ -71,11 +56,7 @@ fn answer(mut stream: impl Read + Write, heard: &Heard) -> io::Result<()> {
         details: Some(Vec::new()),
         ..Default::default()
     };
-    let mut body = Vec::new();
-    let mut out = binary::Writer::new(&mut body);
-    out.message_begin(GetQuota::NAME, MessageKind::Reply, 0);
-    GetQuota::reply(Ok(response)).unwrap().write(&mut out);
-    out.message_end();
+    let body = message::<GetQuota>(response);
     write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())?;
     stream.write_all(&body)?;
     stream.flush()
@@ -83,16 +64,7 @@ fn answer(mut stream: impl Read + Write, heard: &Heard) -> io::Result<()> {
 
 /// A scheduler whose certificate is for `scheduler.example`.
 fn protected_scheduler(heard: Heard) -> SocketAddr {
-    let certificates = CertificateDer::pem_file_iter(fixture("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
-        .unwrap();
-    let config = Arc::new(config);
+    let config = speech();
     listen(move |stream| {
         let session = ServerConnection::new(config.clone()).unwrap();
         answer(StreamOwned::new(session, stream), &heard)

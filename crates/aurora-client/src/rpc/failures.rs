@@ -9,10 +9,10 @@ use aurora_api::api::aurora_admin::Snapshot;
 use aurora_api::api::aurora_scheduler_manager::{DescheduleCronJob, KillTasks};
 use aurora_api::api::read_only_scheduler::GetQuota;
 use aurora_api::api::{Response, ResponseCode};
-use thrift_wire::{ApplicationError, MessageHead, MessageKind, OutMessage as _, Wire as _};
+use thrift_wire::{ApplicationError, MessageHead, MessageKind};
 
 use super::*;
-use crate::testing::{Fake, Reply};
+use crate::testing::{Fake, Reply, message};
 
 /// A command that reads, one that changes, and one of operators.
 const READ: &str = "aurora quota get west/web";
@@ -36,18 +36,6 @@ enum Act {
     Half,
     /// Tells to ask elsewhere, where somebody answers.
     Elsewhere,
-}
-
-/// The bytes of a message with a response.
-fn message<M: Method<Output = Response>>(response: Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    let mut out = binary::Writer::new(&mut body);
-    out.message_begin(M::NAME, MessageKind::Reply, 0);
-    if let Ok(reply) = M::reply(Ok(response)) {
-        reply.write(&mut out);
-    }
-    out.message_end();
-    body
 }
 
 fn coded(code: i32) -> Response {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use aurora_api::api::aurora_scheduler_manager::KillTasks;
 use aurora_api::api::read_only_scheduler::{GetQuota, GetQuotaArgs};
 use aurora_api::api::{ResponseDetail, ServerInfo};
-use thrift_wire::{ApplicationError, MessageHead, MessageKind, OutMessage as _, Wire as _};
+use thrift_wire::{ApplicationError, MessageHead, MessageKind};
 
 use super::*;
 use crate::testing::{Fake, Reply};
@@ -54,12 +54,7 @@ where
                 }]),
                 ..Default::default()
             };
-            let mut out = binary::Writer::new(&mut body);
-            out.message_begin(M::NAME, MessageKind::Reply, 0);
-            if let Ok(reply) = M::reply(Ok(response)) {
-                reply.write(&mut out);
-            }
-            out.message_end();
+            body = crate::testing::message::<M>(response);
         }
     }
     Reply::http("200 OK", "", &body)

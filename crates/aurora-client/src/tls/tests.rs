@@ -5,41 +5,15 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use http::Method;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::ServerConnection;
 
 use super::*;
 use crate::http::{Fault, Http, Request};
 use crate::testing::{Fake, Reply};
 
-fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/clients/tls").join(name)
-}
-
-/// How servers speak whose certificate is for `scheduler.example`.
-fn speech() -> ServerConnection {
-    let certificates = CertificateDer::pem_file_iter(fixture("server.pem")).unwrap();
-    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(certificates.map(Result::unwrap).collect(), key)
-        .unwrap();
-    ServerConnection::new(Arc::new(config)).unwrap()
-}
-
-/// Reads the head of a request.
-fn head(stream: &mut impl Read) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.extend(byte);
-    }
-    Ok(String::from_utf8_lossy(&head).into_owned())
-}
+#[path = "../../tests/support/tls.rs"]
+mod server;
+use server::{fixture, head, speech};
 
 /// Serves one connection. Returns the heads of what was asked.
 fn serve(serve: fn(TcpStream, &mut Vec<String>) -> io::Result<()>) -> (SocketAddr, Serving) {
@@ -61,7 +35,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer";
 
 /// A server that is protected.
 fn server(stream: TcpStream, heads: &mut Vec<String>) -> io::Result<()> {
-    let mut stream = StreamOwned::new(speech(), stream);
+    let mut stream = StreamOwned::new(ServerConnection::new(speech()).unwrap(), stream);
     heads.push(head(&mut stream)?);
     stream.write_all(ANSWER)?;
     stream.flush()
@@ -69,11 +43,11 @@ fn server(stream: TcpStream, heads: &mut Vec<String>) -> io::Result<()> {
 
 /// A proxy that is protected itself, and then the server that it leads to.
 fn proxy_and_server(stream: TcpStream, heads: &mut Vec<String>) -> io::Result<()> {
-    let mut outer = StreamOwned::new(speech(), stream);
+    let mut outer = StreamOwned::new(ServerConnection::new(speech()).unwrap(), stream);
     heads.push(head(&mut outer)?);
     outer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
     outer.flush()?;
-    let mut inner = StreamOwned::new(speech(), outer);
+    let mut inner = StreamOwned::new(ServerConnection::new(speech()).unwrap(), outer);
     heads.push(head(&mut inner)?);
     inner.write_all(ANSWER)?;
     inner.flush()
