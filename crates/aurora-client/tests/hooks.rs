@@ -27,17 +27,18 @@ use thrift_wire::{InMessage as _, Wire};
 
 mod support;
 
-/// A scheduler with tasks 0 and 1 of one job, which answers with a code to what changes something.
+/// A scheduler with instances 0 and 1 of one job, which answers with a code to what changes
+/// something. Their tasks never last: each look finds new ones.
 struct Scheduler {
     address: String,
     /// The calls, with their arguments in readable JSON where they are of interest.
     calls: Arc<Mutex<Vec<String>>>,
 }
 
-fn task(instance: i32, status: ScheduleStatus) -> ScheduledTask {
+fn task(instance: i32, status: ScheduleStatus, look: usize) -> ScheduledTask {
     ScheduledTask {
         assigned_task: Some(api::AssignedTask {
-            task_id: Some(format!("task-{instance}")),
+            task_id: Some(format!("task-{instance}-{look}")),
             instance_id: Some(instance),
             ..Default::default()
         }),
@@ -46,8 +47,8 @@ fn task(instance: i32, status: ScheduleStatus) -> ScheduledTask {
     }
 }
 
-/// What a scheduler answers to the content of a request, and how it is noted.
-fn answer(body: &[u8], code: ResponseCode) -> (Vec<u8>, String) {
+/// What a scheduler answers to the content of a request after so many others, and how it is noted.
+fn answer(body: &[u8], code: ResponseCode, earlier: usize) -> (Vec<u8>, String) {
     let mut input = binary::Reader::new(body);
     let head = input.message_begin().unwrap();
     let ok = || Response { response_code: Some(ResponseCode::OK), ..Default::default() };
@@ -66,7 +67,7 @@ fn answer(body: &[u8], code: ResponseCode) -> (Vec<u8>, String) {
                 Some(_) => ScheduleStatus::RUNNING,
                 None => ScheduleStatus::KILLED,
             };
-            let tasks = [0, 1].map(|instance| task(instance, status)).to_vec();
+            let tasks = [0, 1].map(|instance| task(instance, status, earlier)).to_vec();
             let result = api::ScheduleStatusResult { tasks: Some(tasks), ..Default::default() };
             plain(message::<GetTasksWithoutConfigs>(Response {
                 result: Some(api::Result::ScheduleStatusResult(result)),
@@ -123,7 +124,8 @@ fn serve(stream: TcpStream, code: ResponseCode, calls: &Mutex<Vec<String>>) -> O
         }
         let mut body = vec![0; length];
         input.read_exact(&mut body).ok()?;
-        let (body, noted) = answer(&body, code);
+        let earlier = calls.lock().unwrap().len();
+        let (body, noted) = answer(&body, code, earlier);
         calls.lock().unwrap().push(noted);
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apache.thrift.binary\r\n\
@@ -324,6 +326,23 @@ hooks = [Watcher()]";
         "Job creation failed",
     ];
     run.shows(4, &["APIError: INVALID_REQUEST: "], &error, 1);
+}
+
+/// The scheduler did all that it was asked for. It was the restart that failed.
+#[test]
+fn a_restart_that_gives_up_has_failed() {
+    let hooks = "
+class Watcher(object):
+  def post_restart(self, result, *args, **kw):
+    print('post %s' % result.responseCode)
+  def err_restart(self, exc, job_key, shards, settings, config=None):
+    print('err %s %s, %s at a time, %s: %s' % (job_key, shards, settings.batch_size, config.name(), exc))
+hooks = [Watcher()]";
+    let run = run(hooks, "job restart --config FILE --healthcheck-interval-seconds 1 KEY/0,1");
+    let error = ["Instance 0 is unhealthy", "Restart failures threshold reached. Aborting"];
+    run.shows(4, &[], &error, 1);
+    let why = "Job west/www/prod/web was not restarted: [0] failed";
+    assert_eq!(run.out, format!("err west/www/prod/web [0, 1], 1 at a time, web: {why}\n"));
 }
 
 #[test]
