@@ -196,12 +196,13 @@ fn offer(number: usize) -> Offer {
             ("rack".into(), BTreeSet::from([(*rack).into()])),
         ]
         .into(),
-        supplies: vec![
+        supplies: [
             Supply::scalar(Kind::Cpu, 8_000),
             Supply::scalar(Kind::Ram, 16 * 1024 * 1000),
             Supply::scalar(Kind::Disk, 256 * 1024 * 1000),
-            Supply::ports(vec![1..=1024]),
-        ],
+            Supply::ports(1..=1024),
+        ]
+        .into(),
         unavailable: None,
     }
 }

@@ -255,12 +255,13 @@ impl Master {
             id: format!("offer-{}", self.offers).into(),
             attributes: BTreeMap::from([("host".into(), [agent.host.clone()].into())]),
             agent,
-            supplies: vec![
+            supplies: [
                 Supply::scalar(Kind::Cpu, room * 1000),
                 Supply::scalar(Kind::Ram, room * 1_024_000),
                 Supply::scalar(Kind::Disk, room * 1_024_000),
-                Supply::ports(vec![31_000..=32_000]),
-            ],
+                Supply::ports(31_000..=32_000),
+            ]
+            .into(),
             unavailable: None,
         }]));
     }

@@ -357,7 +357,7 @@ fn offer(offer: &v1::Offer) -> Offer {
         id: Text::from(&*offer.id.value),
         agent: Arc::new(agent),
         attributes: attributes(&offer.attributes),
-        supplies: offer.resources.iter().filter_map(supply).collect(),
+        supplies: offer.resources.iter().flat_map(supplies).collect(),
         unavailable: start,
     }
 }
@@ -376,23 +376,23 @@ fn attributes(attributes: &[v1::Attribute]) -> Attributes {
     all
 }
 
-/// A resource for the core; `None` for one of a kind that it does not know.
-fn supply(resource: &v1::Resource) -> Option<Supply> {
-    let kind = Kind::of_mesos(&resource.name)?;
-    let supply = if kind == Kind::Ports {
-        let ranges = resource.ranges.iter().flat_map(|ranges| &ranges.range);
-        Supply::ports(ranges.filter_map(port_range).collect())
-    } else {
-        Supply::scalar(kind, milli(resource.scalar.as_ref().map_or(0.0, |scalar| scalar.value)))
-    };
-    Some(Supply { revocable: resource.revocable.is_some(), ..supply })
+/// A resource for the core; nothing for one of a kind that it does not know.
+fn supplies(resource: &v1::Resource) -> impl Iterator<Item = Supply> {
+    let kind = Kind::of_mesos(&resource.name);
+    let ranges = resource.ranges.iter().flat_map(|ranges| &ranges.range);
+    let ranges = ranges.filter(move |_| kind == Some(Kind::Ports)).filter_map(port_range);
+    let amount = milli(resource.scalar.as_ref().map_or(0.0, |scalar| scalar.value));
+    let scalar = kind.filter(|kind| *kind != Kind::Ports).map(|kind| Supply::scalar(kind, amount));
+    let revocable = resource.revocable.is_some();
+    ranges.map(Supply::ports).chain(scalar).map(move |supply| Supply { revocable, ..supply })
 }
 
-/// A range of ports; `None` for one beyond all ports.
+/// A range of ports; `None` for one without any, or beyond all ports.
 fn port_range(range: &value::Range) -> Option<std::ops::RangeInclusive<i32>> {
     const LAST: u64 = 65_535;
     let port = |number: u64| i32::try_from(number.min(LAST)).ok();
-    if range.begin > LAST { None } else { Some(port(range.begin)?..=port(range.end)?) }
+    let is_range = range.begin <= LAST && range.begin <= range.end;
+    if is_range { Some(port(range.begin)?..=port(range.end)?) } else { None }
 }
 
 /// An update for the core.
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn supplies() {
+    fn supplies_of_resources() {
         let revocable = v1::Resource {
             revocable: Some(v1::resource::RevocableInfo::default()),
             ..scalar("cpus", 2.0)
@@ -450,17 +450,17 @@ mod tests {
             ports(&[(31000, 31001), (70000, 80000), (65535, 99999), (9, 8)]),
         ]
         .iter()
-        .map(supply)
+        .flat_map(supplies)
         .collect();
         let cpus = Supply::scalar(Kind::Cpu, 2000);
         assert_eq!(
             found,
             [
-                Some(Supply::scalar(Kind::Cpu, 300)),
-                Some(Supply { revocable: true, ..cpus }),
-                Some(Supply::scalar(Kind::Ram, 128_000)),
-                None,
-                Some(Supply::ports(vec![31000..=31001, 65535..=65535])),
+                Supply::scalar(Kind::Cpu, 300),
+                Supply { revocable: true, ..cpus },
+                Supply::scalar(Kind::Ram, 128_000),
+                Supply::ports(31000..=31001),
+                Supply::ports(65535..=65535),
             ]
         );
     }

@@ -154,11 +154,10 @@ impl Mesos {
                 id,
                 agent: self.agent(number),
                 attributes: [("host".into(), [format!("host-{number}").into()].into())].into(),
-                supplies: vec![
-                    Supply::scalar(Kind::Cpu, cpus),
-                    Supply::scalar(Kind::Ram, cpus),
-                    Supply::ports(ports.collect()),
-                ],
+                supplies: [Supply::scalar(Kind::Cpu, cpus), Supply::scalar(Kind::Ram, cpus)]
+                    .into_iter()
+                    .chain(ports.map(Supply::ports))
+                    .collect(),
                 unavailable: None,
             });
         }

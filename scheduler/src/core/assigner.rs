@@ -12,7 +12,7 @@ use super::filter::{self, Veto, VetoGroup};
 use super::machine::Outcome;
 use super::manager::Ledger;
 use super::name::{TaskId, Text};
-use super::offers::{Held, Suits};
+use super::offers::{Face, Held, Suits};
 use super::reservations::InstanceKey;
 use super::spread::Spread;
 use super::stats::Stats;
@@ -95,9 +95,9 @@ impl Round {
         let spread = if config.has_limits() { core.spreads.get(state, &config.job) } else { &none };
         let request = filter::Request { config, needs: &group.needs, spread };
         let reservations = &core.reservations;
-        let judge = |held: &Held| {
+        let judge = |held: &Held, face: &Face| {
             stats.veto_evaluated_offers += 1;
-            let place = held.place(revocable);
+            let place = held.place_at(face, revocable);
             let vetoes = filter::vetoes(&request, &place, now, settings.unavailability_threshold);
             count(stats, &vetoes);
             match Veto::group(&vetoes) {

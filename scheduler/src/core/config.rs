@@ -5,13 +5,12 @@
 //! scheduler decides by is parsed into fields; what it only hands on (executor data, container,
 //! links …) stays as it came, inside [`Config::whole`].
 
-use std::borrow::Borrow;
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aurora_api::api;
+use hashbrown::HashTable;
 
 use super::convert::{self, Bad};
 use super::name::{JobKey, Millis, Text};
@@ -109,24 +108,26 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// All configurations that are in use.
 #[derive(Debug, Default)]
 pub struct Configs {
-    known: HashSet<Interned>,
+    /// With their hashes: a configuration is large, and a table that grows asks for all of them.
+    known: HashTable<(u64, Arc<Config>)>,
+    /// Secret, as users choose what is hashed.
+    hasher: RandomState,
     /// How many there may be before the next look at which are still used.
     sweep_at: usize,
 }
 
-#[derive(Debug)]
-struct Interned(Arc<Config>);
-
 impl Configs {
     /// The configuration of this value, parsed when it is met for the first time.
     pub fn intern(&mut self, whole: api::TaskConfig) -> Result<Arc<Config>, Bad> {
-        if let Some(Interned(config)) = self.known.get(&whole) {
+        let hash = self.hasher.hash_one(&whole);
+        let same = |(other, config): &(u64, Arc<Config>)| *other == hash && config.whole == whole;
+        if let Some((_, config)) = self.known.find(hash, same) {
             return Ok(config.clone());
         }
         self.sweep();
         let number = ConfigNo(NEXT.fetch_add(1, Ordering::Relaxed));
         let config = Arc::new(convert::config(whole, number)?);
-        self.known.insert(Interned(config.clone()));
+        self.known.insert_unique(hash, (hash, config.clone()), |(hash, _)| *hash);
         Ok(config)
     }
 
@@ -143,28 +144,8 @@ impl Configs {
     /// Forgets what nobody uses, each time that twice as many are known as were left the last time.
     fn sweep(&mut self) {
         if self.known.len() >= self.sweep_at.max(1024) {
-            self.known.retain(|Interned(config)| Arc::strong_count(config) > 1);
+            self.known.retain(|(_, config)| Arc::strong_count(config) > 1);
             self.sweep_at = 2 * self.known.len();
         }
     }
 }
-
-impl Borrow<api::TaskConfig> for Interned {
-    fn borrow(&self) -> &api::TaskConfig {
-        &self.0.whole
-    }
-}
-
-impl Hash for Interned {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.whole.hash(state);
-    }
-}
-
-impl PartialEq for Interned {
-    fn eq(&self, other: &Interned) -> bool {
-        self.0.whole == other.0.whole
-    }
-}
-
-impl Eq for Interned {}

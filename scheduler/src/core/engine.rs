@@ -229,7 +229,7 @@ impl Core {
             Event::Offers(offers) => self.on_offers(offers),
             Event::Rescinded(id) => {
                 self.ledger.stats.offers_rescinded += 1;
-                let held = self.take_offer(&id).is_some();
+                let held = self.take_offer(&id);
                 self.ledger.stats.offer_cancel_failures += u64::from(!held);
             }
             Event::Statuses(updates) => self.on_statuses(updates, out),
@@ -343,6 +343,7 @@ impl Core {
             let offer = opened.held.offer.id.clone();
             self.stage(Effect::Launch { offer, tasks: opened.tasks, refuse });
         }
+        self.offers.settle();
     }
 
     // ------------------------------------------------------------------------------------- Offers
@@ -391,16 +392,15 @@ impl Core {
 
     fn on_offer_held(&mut self, id: &Text) {
         // Another offer cannot have the same id.
-        if self.take_offer(id).is_some() {
+        if self.take_offer(id) {
             self.decline(vec![id.clone()]);
         }
     }
 
-    /// Stops holding an offer.
-    pub(super) fn take_offer(&mut self, id: &Text) -> Option<Arc<Held>> {
-        let held = self.offers.get(id)?.clone();
-        self.take_held(&held);
-        Some(held)
+    /// Stops holding an offer. Returns true if it was held.
+    fn take_offer(&mut self, id: &Text) -> bool {
+        let held = self.offers.get(id).cloned();
+        held.inspect(|held| self.take_held(held)).is_some()
     }
 
     /// Stops holding this offer.

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -30,36 +30,41 @@ pub struct Offer {
     /// Attributes of the host. Of an offer that is held they are with its host.
     pub attributes: Attributes,
     /// What is offered.
-    pub supplies: Vec<Supply>,
+    pub supplies: Box<[Supply]>,
     /// When Mesos takes the host away.
     pub unavailable: Option<Millis>,
 }
 
-/// A part of an offer.
-#[derive(Clone, Debug, PartialEq)]
+/// A part of an offer: so much of something, or a range of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Supply {
     /// What it is.
     pub kind: Kind,
     /// May Mesos take it back?
     pub revocable: bool,
+    /// The first port; 0 for everything else.
+    pub first: i32,
     /// How much, in thousandths; of ports, a thousand for each.
     pub milli: i64,
-    /// Which ports.
-    pub ports: Vec<RangeInclusive<i32>>,
 }
 
 impl Supply {
     /// An amount of something other than ports, in thousandths.
     pub fn scalar(kind: Kind, milli: i64) -> Supply {
-        Supply { kind, revocable: false, milli, ports: Vec::new() }
+        Supply { kind, revocable: false, first: 0, milli }
     }
 
-    /// Ranges of ports. Empty ones are left out.
-    pub fn ports(ranges: Vec<RangeInclusive<i32>>) -> Supply {
-        let ports: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
-        let size = |r: &RangeInclusive<i32>| i64::from(*r.end()) - i64::from(*r.start()) + 1;
-        let count: i64 = ports.iter().map(size).sum();
-        Supply { kind: Kind::Ports, revocable: false, milli: count * 1000, ports }
+    /// A range of ports; nothing if it is empty.
+    pub fn ports(range: RangeInclusive<i32>) -> Supply {
+        let (first, last) = (*range.start(), *range.end());
+        let count = (i64::from(last) - i64::from(first) + 1).max(0);
+        Supply { kind: Kind::Ports, revocable: false, first, milli: count * 1000 }
+    }
+
+    /// Its ports, in order; none unless it is ports.
+    pub fn range(&self) -> Range<i32> {
+        let count = if self.kind == Kind::Ports { self.milli / 1000 } else { 0 };
+        self.first..self.first.saturating_add(count as i32)
     }
 }
 
@@ -74,18 +79,9 @@ pub struct Held {
     pub offer: Offer,
     /// Its host, with its maintenance.
     pub host: Arc<Host>,
-    /// What is free for tasks whose resources may not be taken back.
-    pub firm: Bag,
-    /// What is free for tasks whose resources may be taken back.
-    pub revocable: Bag,
     /// When it is given back.
     pub expires: Option<Millis>,
-    /// Has it CPUs and memory at all?
-    usable: bool,
-    /// Is the host for those only who ask for it? Known here, so that a search need not look there.
-    dedicated: bool,
-    /// Maintenance of the host.
-    mode: Mode,
+    face: Face,
     number: u64,
     /// Chance, for orders by chance.
     lot: i64,
@@ -94,26 +90,44 @@ pub struct Held {
     hashes: (u64, u64),
 }
 
+/// What a search compares with what a task needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Face {
+    /// What is free for tasks whose resources may not be taken back.
+    firm: Bag,
+    /// What is free for tasks whose resources may be taken back.
+    revocable: Bag,
+    /// When Mesos takes the host away.
+    unavailable: Option<Millis>,
+    /// Maintenance of the host.
+    mode: Mode,
+    /// Is the host for those only who ask for it?
+    dedicated: bool,
+    /// Has it CPUs and memory at all?
+    usable: bool,
+}
+
 impl Held {
     /// What it is for a task, before any task got something.
     pub fn place(&self, revocable: bool) -> Place<'_> {
-        self.place_of(if revocable { &self.revocable } else { &self.firm })
+        self.place_at(&self.face, revocable)
+    }
+
+    /// The same, for who has its face at hand.
+    pub fn place_at<'a>(&'a self, face: &'a Face, revocable: bool) -> Place<'a> {
+        let free = if revocable { &face.revocable } else { &face.firm };
+        let Face { unavailable, mode, dedicated, .. } = *face;
+        Place { free, attributes: &self.host.attributes, dedicated, mode, unavailable }
     }
 
     /// What it is for a task while this is free.
     pub fn place_of<'a>(&'a self, free: &'a Bag) -> Place<'a> {
-        Place {
-            free,
-            attributes: &self.host.attributes,
-            dedicated: self.dedicated,
-            mode: self.mode,
-            unavailable: self.offer.unavailable,
-        }
+        Place { free, ..self.place(false) }
     }
 
     /// All of it, before any task got something.
     pub fn share(&self) -> Share {
-        Share { firm: self.firm, revocable: self.revocable, ports: 0 }
+        Share { firm: self.face.firm, revocable: self.face.revocable, ports: 0 }
     }
 
     /// Its place in the order.
@@ -125,8 +139,7 @@ impl Held {
     /// there are too few.
     pub fn choose_ports(&self, names: &[Text], used: usize) -> Option<Box<[(Text, i32)]>> {
         let supplies = self.offer.supplies.iter().filter(|supply| supply.kind == Kind::Ports);
-        let ports = supplies.flat_map(|supply| supply.ports.iter().cloned().flatten());
-        let mut ports = ports.skip(used);
+        let mut ports = supplies.flat_map(Supply::range).skip(used);
         let mut chosen = Vec::with_capacity(names.len());
         for name in names {
             chosen.push((name.clone(), ports.next()?));
@@ -220,9 +233,11 @@ pub type World = (u64, u64);
 /// The held offers.
 #[derive(Debug, Default)]
 pub struct Offers {
-    blocks: Vec<Block>,
+    blocks: VecDeque<Block>,
     by_id: HashTable<Arc<Held>>,
     by_agent: HashTable<Arc<Held>>,
+    /// Not held any more, but still in the two tables.
+    gone: Vec<Arc<Held>>,
     /// In order of their numbers: what a group has not seen yet. Some may be gone.
     news: Vec<(u64, Key)>,
     /// Number of the next offer, or of the next time that one is put elsewhere.
@@ -234,13 +249,24 @@ pub struct Offers {
 /// A stretch of the order, never empty.
 #[derive(Debug)]
 struct Block {
+    /// No offer of this block is before this, and none of those before this block is after it.
+    least: Key,
     /// Mostly taken from the front.
-    entries: VecDeque<(Key, Arc<Held>)>,
+    entries: VecDeque<Entry>,
     /// The most that any offer has of each kind, for whichever tasks; or more, for a while, after
     /// offers were taken.
     top: Bag,
     /// How many were taken since `top` was exact.
     taken: usize,
+}
+
+/// An offer in the order, with what a search looks at: so it goes through memory in one direction,
+/// and elsewhere only for what it finds.
+#[derive(Debug)]
+struct Entry {
+    key: Key,
+    face: Face,
+    held: Arc<Held>,
 }
 
 /// Blocks are split when they have more entries than this.
@@ -256,6 +282,7 @@ impl Offers {
         expires: Option<Millis>,
         lot: u64,
     ) -> Added {
+        self.settle();
         if let Some(other) = self.of_agent(&offer.agent.id).cloned() {
             self.take(&other);
             return Added::Second(other.offer.id.clone());
@@ -277,16 +304,20 @@ impl Offers {
         }
         // One bit less, so that the lot is no negative number.
         let lot = (lot >> 1) as i64;
+        let face = Face {
+            firm,
+            revocable,
+            unavailable: offer.unavailable,
+            mode: host.mode,
+            dedicated: is_dedicated(&host.attributes),
+            usable: cpu > 0 && ram > 0,
+        };
         let mut held = Held {
             hashes: (hash_of(&offer.id), hash_of(&offer.agent.id)),
             offer,
-            dedicated: is_dedicated(&host.attributes),
-            mode: host.mode,
             host,
-            firm,
-            revocable,
             expires,
-            usable: cpu > 0 && ram > 0,
+            face,
             number: self.next,
             lot,
             key: Key::default(),
@@ -309,12 +340,8 @@ impl Offers {
         let mut held = Held {
             offer: old.offer.clone(),
             host: host.clone(),
-            firm: old.firm,
-            revocable: old.revocable,
             expires: old.expires,
-            usable: old.usable,
-            dedicated: is_dedicated(&host.attributes),
-            mode: host.mode,
+            face: Face { mode: host.mode, dedicated: is_dedicated(&host.attributes), ..old.face },
             number: self.next,
             lot: old.lot,
             key: old.key,
@@ -326,32 +353,33 @@ impl Offers {
 
     /// The offer of this id.
     pub fn get(&self, id: &str) -> Option<&Arc<Held>> {
-        self.by_id.find(hash_of(id), |held| *held.offer.id == *id)
+        self.by_id.find(hash_of(id), |held| *held.offer.id == *id && !self.is_gone(held))
     }
 
     /// The offer of an agent.
     pub fn of_agent(&self, agent: &str) -> Option<&Arc<Held>> {
-        self.by_agent.find(hash_of(agent), |held| *held.offer.agent.id == *agent)
+        let same = |held: &Arc<Held>| *held.offer.agent.id == *agent && !self.is_gone(held);
+        self.by_agent.find(hash_of(agent), same)
     }
 
     /// All offers, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Held>> {
-        self.blocks.iter().flat_map(|block| block.entries.iter().map(|(_, held)| held))
+        self.blocks.iter().flat_map(|block| block.entries.iter().map(|entry| &entry.held))
     }
 
     /// All offers that tasks may be placed on, in order.
     pub fn usable(&self) -> impl Iterator<Item = &Arc<Held>> {
-        self.iter().filter(|held| held.usable)
+        self.iter().filter(|held| held.face.usable)
     }
 
     /// How many are held.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_id.len() - self.gone.len()
     }
 
     /// Is none held?
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len() == 0
     }
 
     /// The first offer, in order, that suits a group.
@@ -365,7 +393,7 @@ impl Offers {
         needs: &Bag,
         world: World,
         (now, hold): (Millis, Option<Millis>),
-        mut judge: impl FnMut(&Held) -> Suits,
+        mut judge: impl FnMut(&Held, &Face) -> Suits,
     ) -> Option<&Arc<Held>> {
         if sight.forget_at.is_some_and(|at| at <= now) || sight.epoch != self.epoch {
             *sight = Sight { epoch: self.epoch, ..Sight::default() };
@@ -375,7 +403,7 @@ impl Offers {
             let mut last = None;
             while let Some(key) = following(&sight.open, last) {
                 last = Some(key);
-                let verdict = self.at(&key).map(|held| (held, judge(held)));
+                let verdict = self.at(&key).map(|held| (held, judge(held, &held.face)));
                 match verdict {
                     Some((held, Suits::Now)) => return Some(held),
                     Some((_, Suits::Later)) => {}
@@ -387,34 +415,34 @@ impl Offers {
                 }
             }
         }
+        sight.barren = Some(world);
         let start = sight.cursor.map_or(0, |cursor| self.block_of(&cursor));
         for block in self.blocks.iter().skip(start) {
             if !block.top.covers(needs) {
-                sight.cursor = sight.cursor.max(block.entries.back().map(|(key, _)| *key));
+                sight.cursor = sight.cursor.max(block.entries.back().map(|last| last.key));
                 continue;
             }
-            let seen = |(key, _): &(Key, _)| sight.cursor.is_some_and(|cursor| *key <= cursor);
+            let seen = |entry: &Entry| sight.cursor.is_some_and(|cursor| entry.key <= cursor);
             let first = block.entries.partition_point(seen);
-            for (key, held) in block.entries.iter().skip(first) {
-                sight.cursor = Some(*key);
-                match if held.usable { judge(held) } else { Suits::Never } {
-                    Suits::Now => {
-                        sight.open.insert(*key);
-                        sight.barren = None;
-                        return Some(held);
-                    }
+            for Entry { key, face, held } in block.entries.iter().skip(first) {
+                match if face.usable { judge(held, face) } else { Suits::Never } {
+                    // The cursor stays before it: if nobody takes it, it is found again.
+                    Suits::Now => return Some(held),
                     Suits::Later => _ = sight.open.insert(*key),
                     Suits::Never => sight.forget(now, hold),
                 }
+                sight.cursor = Some(*key);
             }
         }
-        sight.barren = Some(world);
         None
     }
 
     /// Puts what came since the last look, before the cursor, among what may suit. If that is much,
     /// a search from the beginning is quicker, since it passes over whole blocks.
     fn notice(&self, sight: &mut Sight) {
+        if sight.seen == self.next {
+            return;
+        }
         let first = self.news.partition_point(|(number, _)| *number < sight.seen);
         let news = self.news.get(first..).unwrap_or_default();
         if news.len() > BLOCK + self.len() / 4 {
@@ -425,7 +453,7 @@ impl Offers {
             return;
         };
         for (_, key) in news {
-            if *key <= cursor && self.at(key).is_some_and(|held| held.usable) {
+            if *key <= cursor && self.at(key).is_some_and(|held| held.face.usable) {
                 sight.open.insert(*key);
                 sight.barren = None;
             }
@@ -435,14 +463,12 @@ impl Offers {
 
     fn at(&self, key: &Key) -> Option<&Arc<Held>> {
         let block = self.blocks.get(self.block_of(key))?;
-        let place = block.entries.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
-        block.entries.get(place).map(|(_, held)| held)
+        block.entries.get(block.place(key)?).map(|entry| &entry.held)
     }
 
     /// The block that has the key, or would have it.
     fn block_of(&self, key: &Key) -> usize {
-        let before = |block: &Block| block.entries.front().is_some_and(|(first, _)| first <= key);
-        self.blocks.partition_point(before).saturating_sub(1)
+        self.blocks.partition_point(|block| block.least <= *key).saturating_sub(1)
     }
 
     fn insert(&mut self, held: Arc<Held>) {
@@ -451,14 +477,16 @@ impl Offers {
         self.by_id.insert_unique(held.hashes.0, held.clone(), |held| held.hashes.0);
         self.by_agent.insert_unique(held.hashes.1, held.clone(), |held| held.hashes.1);
         self.note_news(held.number, key);
+        let entry = Entry { key, face: held.face, held };
         let place = self.block_of(&key);
         let Some(block) = self.blocks.get_mut(place) else {
-            self.blocks.push(Block::new([(key, held)].into()));
+            self.blocks.push_back(Block::new([entry].into()));
             return;
         };
-        block.top = block.top.max(&held.firm).max(&held.revocable);
-        let at = block.entries.partition_point(|(k, _)| *k < key);
-        block.entries.insert(at, (key, held));
+        block.least = block.least.min(key);
+        block.top = block.top.max(&entry.face.firm).max(&entry.face.revocable);
+        let at = block.entries.partition_point(|other| other.key < key);
+        block.entries.insert(at, entry);
         if block.entries.len() > BLOCK {
             let second = block.entries.split_off(BLOCK / 2);
             block.refresh();
@@ -478,17 +506,11 @@ impl Offers {
 
     /// Stops holding an offer.
     pub fn take(&mut self, held: &Arc<Held>) {
-        let same = |other: &Arc<Held>| Arc::ptr_eq(other, held);
-        for (table, hash) in [(&mut self.by_id, held.hashes.0), (&mut self.by_agent, held.hashes.1)]
-        {
-            if let Ok(entry) = table.find_entry(hash, same) {
-                entry.remove();
-            }
-        }
         let place = self.block_of(&held.key);
         let Some(block) = self.blocks.get_mut(place) else { return };
-        let Ok(at) = block.entries.binary_search_by(|(k, _)| k.cmp(&held.key)) else { return };
+        let Some(at) = block.place(&held.key) else { return };
         block.entries.remove(at);
+        self.gone.push(held.clone());
         if block.entries.is_empty() {
             self.blocks.remove(place);
             return;
@@ -499,19 +521,51 @@ impl Offers {
             block.refresh();
         }
     }
+
+    /// Cleans up after offers were taken. To be done for many of them at once: each costs a few looks
+    /// at memory that nothing has touched for long, and a processor waits for as many of those
+    /// together as for one, if they do not depend on one another.
+    pub fn settle(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        for held in &gone {
+            remove(&mut self.by_id, held.hashes.0, held);
+        }
+        for held in &gone {
+            remove(&mut self.by_agent, held.hashes.1, held);
+        }
+    }
+
+    fn is_gone(&self, held: &Arc<Held>) -> bool {
+        self.gone.iter().any(|gone| Arc::ptr_eq(gone, held))
+    }
+}
+
+fn remove(table: &mut HashTable<Arc<Held>>, hash: u64, held: &Arc<Held>) {
+    if let Ok(entry) = table.find_entry(hash, |other| Arc::ptr_eq(other, held)) {
+        entry.remove();
+    }
 }
 
 impl Block {
-    fn new(entries: VecDeque<(Key, Arc<Held>)>) -> Block {
-        let mut block = Block { entries, top: Bag::EMPTY, taken: 0 };
+    fn new(entries: VecDeque<Entry>) -> Block {
+        let least = entries.front().map(|entry| entry.key).unwrap_or_default();
+        let mut block = Block { least, entries, top: Bag::EMPTY, taken: 0 };
         block.refresh();
         block
     }
 
     fn refresh(&mut self) {
-        let usable = self.entries.iter().map(|(_, held)| held).filter(|held| held.usable);
-        let most = usable.fold(Bag::EMPTY, |top, held| top.max(&held.firm).max(&held.revocable));
+        let faces = self.entries.iter().map(|entry| &entry.face).filter(|face| face.usable);
+        let most = faces.fold(Bag::EMPTY, |top, face| top.max(&face.firm).max(&face.revocable));
         (self.top, self.taken) = (most, 0);
+    }
+
+    /// Where the offer of this key is.
+    fn place(&self, key: &Key) -> Option<usize> {
+        if self.entries.front().is_some_and(|first| first.key == *key) {
+            return Some(0);
+        }
+        self.entries.binary_search_by(|entry| entry.key.cmp(key)).ok()
     }
 }
 
@@ -538,9 +592,9 @@ fn key(held: &Held, order: &[OfferOrder]) -> Key {
     key[1] = held.offer.unavailable.map_or(i64::MIN, i64::saturating_neg);
     for (place, criterion) in key[2..7].iter_mut().zip(order) {
         *place = match criterion {
-            OfferOrder::Cpu => held.firm.get(Kind::Cpu),
-            OfferOrder::Memory => held.firm.get(Kind::Ram),
-            OfferOrder::Disk => held.firm.get(Kind::Disk),
+            OfferOrder::Cpu => held.face.firm.get(Kind::Cpu),
+            OfferOrder::Memory => held.face.firm.get(Kind::Ram),
+            OfferOrder::Disk => held.face.firm.get(Kind::Disk),
             OfferOrder::RevocableCpu => match revocable_cpu(held) {
                 0 => i64::MAX,
                 some => some,
@@ -604,7 +658,7 @@ mod tests {
 
     /// Whether a group can use an offer: by what is free, by the host, and by the world.
     fn judge(group: usize, world: u64, held: &Held) -> Suits {
-        let cpus = held.firm.get(Kind::Cpu) / 1000;
+        let cpus = held.face.firm.get(Kind::Cpu) / 1000;
         let agent: u64 = held.offer.agent.id.parse().unwrap();
         if cpus < needs(group) || held.host.mode >= Mode::Draining || agent % 5 == group as u64 {
             Suits::Never
@@ -638,10 +692,11 @@ mod tests {
                             id: format!("o{number}").into(),
                             agent: Arc::new(Agent::new(format!("{agent}"), format!("h{agent}"))),
                             attributes: Attributes::new(),
-                            supplies: vec![
+                            supplies: [
                                 Supply::scalar(Kind::Cpu, cpus * 1000),
                                 Supply::scalar(Kind::Ram, 1000),
-                            ],
+                            ]
+                            .into(),
                             unavailable: None,
                         };
                         offers.add(offer, host(agent, Mode::None), &settings, None, lots);
@@ -662,7 +717,7 @@ mod tests {
                             .find(|held| judge(group, world, held) == Suits::Now)
                             .map(|held| held.offer.id.clone());
                         let found = offers
-                            .find(&mut sights[group], &bag, (world, 0), (0, None), |held| {
+                            .find(&mut sights[group], &bag, (world, 0), (0, None), |held, _| {
                                 judge(group, world, held)
                             })
                             .map(|held| held.offer.id.clone());

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Leader, Peer, Quit, Shared, Site, text};
 use crate::core::engine::Core;
+use crate::core::offers::Supply;
 use crate::core::resources::Kind;
 use crate::core::state::State as Stored;
 use crate::core::status::Status;
@@ -235,13 +236,19 @@ pub(super) async fn offers(State(site): Shared) -> Response {
                     |value| json!({"name": **name, "type": "TEXT", "text": {"value": value}});
                 values.iter().map(move |value| text(&**value))
             });
-            let resources = offer.supplies.iter().map(|supply| {
+            // Ranges of ports come one by one, and belong together.
+            let alike = |one: &Supply, next: &Supply| {
+                (one.kind, one.revocable) == (next.kind, next.revocable) && one.kind == Kind::Ports
+            };
+            let resources = offer.supplies.chunk_by(alike).filter_map(|supplies| {
+                let supply = supplies.first()?;
                 let mut resource = match supply.kind {
                     Kind::Ports => {
-                        let range = |range: &std::ops::RangeInclusive<i32>| {
-                            json!({"begin": range.start(), "end": range.end()})
+                        let range = |supply: &Supply| {
+                            let ports = supply.range();
+                            json!({"begin": ports.start, "end": ports.end - 1})
                         };
-                        let ranges: Vec<_> = supply.ports.iter().map(range).collect();
+                        let ranges: Vec<_> = supplies.iter().map(range).collect();
                         json!({"name": "ports", "type": "RANGES", "ranges": {"range": ranges}})
                     }
                     kind => json!({
@@ -255,7 +262,7 @@ pub(super) async fn offers(State(site): Shared) -> Response {
                 {
                     fields.insert("revocable".to_owned(), json!({}));
                 }
-                resource
+                Some(resource)
             });
             json!({
                 "id": {"value": *offer.id},

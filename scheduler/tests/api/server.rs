@@ -78,17 +78,17 @@ impl Fake {
 
     fn offer(&mut self, agent: &str) {
         self.offers += 1;
-        let supplies = vec![
+        let supplies = [
             Supply::scalar(Kind::Cpu, 1_000_000),
             Supply::scalar(Kind::Ram, 1_000_000_000),
             Supply::scalar(Kind::Disk, 1_000_000_000),
-            Supply::ports(vec![31000..=32000]),
+            Supply::ports(31000..=32000),
         ];
         self.tell(Event::Offers(vec![Offer {
             id: format!("offer-{}", self.offers).into(),
             agent: Arc::new(Agent::new(agent, format!("{agent}.example"))),
             attributes: BTreeMap::from([("rack".into(), ["a".into()].into())]),
-            supplies,
+            supplies: supplies.into(),
             unavailable: None,
         }]));
     }

@@ -14,12 +14,13 @@ use crate::support::{World, job, offer, settings, whole, with_limit, with_value}
 /// An offer of so much, in thousandths: CPUs, memory, disk, revocable CPUs.
 fn sized(id: &str, [cpu, ram, disk, revocable]: [i64; 4]) -> Offer {
     let mut offer = offer(id, id);
-    offer.supplies = vec![
+    offer.supplies = [
         Supply::scalar(Kind::Cpu, cpu),
         Supply::scalar(Kind::Ram, ram),
         Supply::scalar(Kind::Disk, disk),
         Supply { revocable: true, ..Supply::scalar(Kind::Cpu, revocable) },
-    ];
+    ]
+    .into();
     offer
 }
 

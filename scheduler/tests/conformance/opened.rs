@@ -14,12 +14,14 @@ use crate::support::{World, job, offer, resources, whole, with_attribute, with_l
 /// An offer of 100 CPUs and much of everything else.
 fn large(id: &str, agent: &str) -> Offer {
     Offer {
-        supplies: vec![
+        supplies: [
             Supply::scalar(Kind::Cpu, 100_000),
             Supply::scalar(Kind::Ram, 1_000_000_000),
             Supply::scalar(Kind::Disk, 1_000_000_000),
-            Supply::ports(vec![31000..=31059, 31100..=31159]),
-        ],
+            Supply::ports(31000..=31059),
+            Supply::ports(31100..=31159),
+        ]
+        .into(),
         ..offer(id, agent)
     }
 }
@@ -144,13 +146,14 @@ fn revocable_resources_are_their_own() {
     let firm = world.create(tier("preferred", "f"), 3);
     let cpus = |milli, revocable| Supply { revocable, ..Supply::scalar(Kind::Cpu, milli) };
     world.offer([Offer {
-        supplies: vec![
+        supplies: [
             cpus(4_000, false),
             cpus(4_000, true),
             Supply::scalar(Kind::Ram, 1_000_000),
             // Enough for three tasks, of whichever tier.
             Supply::scalar(Kind::Disk, 1_000_000),
-        ],
+        ]
+        .into(),
         ..offer("o", "a")
     }]);
     world.wait(1);

@@ -290,12 +290,14 @@ pub(crate) fn offer(id: &str, agent: &str) -> Offer {
         id: id.into(),
         agent: Arc::new(Agent::new(agent, host)),
         attributes: Default::default(),
-        supplies: vec![
+        supplies: [
             Supply::scalar(Kind::Cpu, 8_000),
             Supply::scalar(Kind::Ram, 16 * 1024 * 1000),
             Supply::scalar(Kind::Disk, 256 * 1024 * 1000),
-            Supply::ports(vec![31000..=31004, 31010..=31014]),
-        ],
+            Supply::ports(31000..=31004),
+            Supply::ports(31010..=31014),
+        ]
+        .into(),
         unavailable: None,
     }
 }
