@@ -129,6 +129,7 @@ impl Ledger {
         if !instances.iter().all(|instance| taken.insert(*instance)) {
             return Err(NotInserted::Collision);
         }
+        let ids = self.fresh_ids(&config.job, &instances);
         let events: Box<[TaskEvent]> = [self.event(Status::Pending, None)].into();
         let new = |id, instance| Task {
             id,
@@ -142,10 +143,8 @@ impl Ledger {
             ports: Box::default(),
             events: events.clone(),
         };
-        let tasks = instances.into_iter();
-        let tasks = tasks.map(|i| Arc::new(new(self.fresh_id(&config.job, i), i)));
-        let tasks: Vec<Arc<Task>> = tasks.collect();
-        let ids = tasks.iter().map(|task| task.id.clone()).collect();
+        let tasks = ids.iter().cloned().zip(instances);
+        let tasks: Vec<Arc<Task>> = tasks.map(|(id, i)| Arc::new(new(id, i))).collect();
         let moved = |task: &Arc<Task>| Change::Moved { task: task.clone(), from: None };
         self.changes.extend(tasks.iter().map(moved));
         self.record(Op::SaveTasks(tasks));
@@ -274,8 +273,9 @@ impl Ledger {
         } else {
             (Status::Pending, "Rescheduled".to_owned())
         };
+        let Some(id) = self.fresh_ids(&old.config.job, &[old.instance]).pop() else { return };
         let task = Arc::new(Task {
-            id: self.fresh_id(&old.config.job, old.instance),
+            id,
             config: old.config.clone(),
             instance: old.instance,
             status,
@@ -290,14 +290,18 @@ impl Ledger {
         self.changes.push_back(Change::Moved { task, from: None });
     }
 
-    /// An id that no stored task has, even if somebody used the same seed twice.
-    fn fresh_id(&mut self, job: &JobKey, instance: i32) -> TaskId {
-        loop {
-            let id = TaskId::new(job, instance, self.dice.bytes());
-            if self.state.task(&id).is_none() {
-                return id;
+    /// Ids that no stored task has, even if somebody used the same seed twice.
+    fn fresh_ids(&mut self, job: &JobKey, instances: &[i32]) -> Vec<TaskId> {
+        let new = |dice: &mut Dice, instance: &i32| TaskId::new(job, *instance, dice.bytes());
+        let dice = &mut self.dice;
+        let mut ids: Vec<_> = instances.iter().map(|instance| new(dice, instance)).collect();
+        // All of them are looked up in one go: then they wait for memory together.
+        for (id, instance) in ids.iter_mut().zip(instances) {
+            while self.state.task(id).is_some() {
+                *id = new(&mut self.dice, instance);
             }
         }
+        ids
     }
 
     fn event(&self, status: Status, message: Option<Text>) -> TaskEvent {

@@ -6,8 +6,12 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use uuid::Uuid;
+
+use super::rows::Row;
 
 /// Text that many rows share.
 pub type Text = Arc<str>;
@@ -109,14 +113,22 @@ pub(super) fn hash_of(name: &str) -> u64 {
     Fixed::default().hash_one(name)
 }
 
+/// Half of it, which is enough where a wrong name among four thousand million is only one that is
+/// compared in vain.
+pub(super) fn half_hash_of(name: &str) -> u32 {
+    let hash = hash_of(name);
+    (hash ^ (hash >> 32)) as u32
+}
+
 /// Names one run of an instance, for all time.
 ///
 /// It knows its hash: who looks a task up need not read the id, which is long and lies somewhere
-/// else.
-#[derive(Clone)]
+/// else. And it may know the row of the task in the table where it was stored last, so that who has
+/// the id from there need not look it up at all.
 pub struct TaskId {
     text: Text,
-    hash: u64,
+    hash: u32,
+    row: AtomicU32,
 }
 
 impl TaskId {
@@ -145,8 +157,28 @@ impl TaskId {
         &self.text
     }
 
-    pub(super) fn hash(&self) -> u64 {
+    pub(super) fn hash(&self) -> u32 {
         self.hash
+    }
+
+    /// Where the task may be. Look whether it is: this may be about another table, or an old row, or
+    /// [`NOWHERE`].
+    pub(super) fn row(&self) -> Row {
+        self.row.load(Relaxed)
+    }
+
+    /// The task is here now, says this and each copy that is made of it.
+    pub(super) fn is_at(&self, row: Row) {
+        self.row.store(row, Relaxed);
+    }
+}
+
+/// No table has so many rows.
+const NOWHERE: Row = Row::MAX;
+
+impl Clone for TaskId {
+    fn clone(&self) -> TaskId {
+        TaskId { text: self.text.clone(), hash: self.hash, row: self.row().into() }
     }
 }
 
@@ -178,7 +210,7 @@ impl Hash for TaskId {
 
 impl From<&str> for TaskId {
     fn from(id: &str) -> TaskId {
-        TaskId { text: id.into(), hash: hash_of(id) }
+        TaskId { text: id.into(), hash: half_hash_of(id), row: NOWHERE.into() }
     }
 }
 
@@ -202,17 +234,17 @@ pub struct Agent {
     /// Name of its host.
     pub host: Text,
     /// The hash of it, so that who looks something up by host need not read it.
-    host_hash: u64,
+    host_hash: u32,
 }
 
 impl Agent {
     /// The agent of this id on this host.
     pub fn new(id: impl Into<Text>, host: impl Into<Text>) -> Agent {
         let host = host.into();
-        Agent { id: id.into(), host_hash: hash_of(&host), host }
+        Agent { id: id.into(), host_hash: half_hash_of(&host), host }
     }
 
-    pub(super) fn host_hash(&self) -> u64 {
+    pub(super) fn host_hash(&self) -> u32 {
         self.host_hash
     }
 }

@@ -8,6 +8,7 @@
 //! group once, and what a placement costs does not depend on how many offers there are.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::hint::black_box;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -118,6 +119,17 @@ impl Held {
         let free = if revocable { &face.revocable } else { &face.firm };
         let Face { unavailable, mode, dedicated, .. } = *face;
         Place { free, attributes: &self.host.attributes, dedicated, mode, unavailable }
+    }
+
+    /// Reads each part of memory that is needed if it is taken.
+    fn touch(&self) -> u64 {
+        let Offer { id, agent, supplies, .. } = &self.offer;
+        let own =
+            self.hashes.0 ^ self.number ^ self.key[0] as u64 ^ self.face.firm.get(Kind::Cpu) as u64;
+        let texts = id.as_bytes().first().copied().unwrap_or_default();
+        let supplies = supplies.first().map_or(0, |supply| supply.milli as u64);
+        let shared = Arc::strong_count(&self.host) as u64;
+        own ^ u64::from(agent.host_hash()) ^ u64::from(texts) ^ supplies ^ shared
     }
 
     /// What it is for a task while this is free.
@@ -234,8 +246,8 @@ pub type World = (u64, u64);
 #[derive(Debug, Default)]
 pub struct Offers {
     blocks: VecDeque<Block>,
-    by_id: HashTable<Arc<Held>>,
-    by_agent: HashTable<Arc<Held>>,
+    by_id: Table,
+    by_agent: Table,
     /// Not held any more, but still in the two tables.
     gone: Vec<Arc<Held>>,
     /// In order of their numbers: what a group has not seen yet. Some may be gone.
@@ -244,7 +256,11 @@ pub struct Offers {
     next: u64,
     /// How often all offers were dropped.
     epoch: u64,
+    /// The block that a search found something in last: most that comes next is about it, too.
+    last: usize,
 }
+
+type Table = HashTable<Arc<Held>>;
 
 /// A stretch of the order, never empty.
 #[derive(Debug)]
@@ -258,6 +274,8 @@ struct Block {
     top: Bag,
     /// How many were taken since `top` was exact.
     taken: usize,
+    /// How many of the first ones were approached.
+    near: usize,
 }
 
 /// An offer in the order, with what a search looks at: so it goes through memory in one direction,
@@ -268,6 +286,9 @@ struct Entry {
     face: Face,
     held: Arc<Held>,
 }
+
+/// How many offers are approached together.
+const TOGETHER: usize = 16;
 
 /// Blocks are split when they have more entries than this.
 const BLOCK: usize = 128;
@@ -388,7 +409,7 @@ impl Offers {
     /// time. What it calls [`Suits::Never`] is not looked at again until the sight is forgotten,
     /// `hold` after the first such verdict.
     pub fn find(
-        &self,
+        &mut self,
         sight: &mut Sight,
         needs: &Bag,
         world: World,
@@ -403,11 +424,10 @@ impl Offers {
             let mut last = None;
             while let Some(key) = following(&sight.open, last) {
                 last = Some(key);
-                let verdict = self.at(&key).map(|held| (held, judge(held, &held.face)));
-                match verdict {
-                    Some((held, Suits::Now)) => return Some(held),
-                    Some((_, Suits::Later)) => {}
-                    Some((_, Suits::Never)) => {
+                match self.at(&key).map(|held| judge(held, &held.face)) {
+                    Some(Suits::Now) => return self.at(&key),
+                    Some(Suits::Later) => {}
+                    Some(Suits::Never) => {
                         sight.forget(now, hold);
                         sight.open.remove(&key);
                     }
@@ -417,17 +437,21 @@ impl Offers {
         }
         sight.barren = Some(world);
         let start = sight.cursor.map_or(0, |cursor| self.block_of(&cursor));
-        for block in self.blocks.iter().skip(start) {
+        for (number, block) in self.blocks.iter_mut().enumerate().skip(start) {
             if !block.top.covers(needs) {
                 sight.cursor = sight.cursor.max(block.entries.back().map(|last| last.key));
                 continue;
             }
             let seen = |entry: &Entry| sight.cursor.is_some_and(|cursor| entry.key <= cursor);
             let first = block.entries.partition_point(seen);
+            block.approach(first, &self.by_id, &self.by_agent);
             for Entry { key, face, held } in block.entries.iter().skip(first) {
                 match if face.usable { judge(held, face) } else { Suits::Never } {
                     // The cursor stays before it: if nobody takes it, it is found again.
-                    Suits::Now => return Some(held),
+                    Suits::Now => {
+                        self.last = number;
+                        return Some(held);
+                    }
                     Suits::Later => _ = sight.open.insert(*key),
                     Suits::Never => sight.forget(now, hold),
                 }
@@ -468,6 +492,10 @@ impl Offers {
 
     /// The block that has the key, or would have it.
     fn block_of(&self, key: &Key) -> usize {
+        let begins = |number: usize| self.blocks.get(number).is_some_and(|b| b.least <= *key);
+        if begins(self.last) && !begins(self.last + 1) {
+            return self.last;
+        }
         self.blocks.partition_point(|block| block.least <= *key).saturating_sub(1)
     }
 
@@ -487,8 +515,10 @@ impl Offers {
         block.top = block.top.max(&entry.face.firm).max(&entry.face.revocable);
         let at = block.entries.partition_point(|other| other.key < key);
         block.entries.insert(at, entry);
+        block.near += usize::from(at < block.near);
         if block.entries.len() > BLOCK {
             let second = block.entries.split_off(BLOCK / 2);
+            block.near = block.near.min(BLOCK / 2);
             block.refresh();
             self.blocks.insert(place + 1, Block::new(second));
         }
@@ -510,6 +540,7 @@ impl Offers {
         let Some(block) = self.blocks.get_mut(place) else { return };
         let Some(at) = block.place(&held.key) else { return };
         block.entries.remove(at);
+        block.near -= usize::from(at < block.near);
         self.gone.push(held.clone());
         if block.entries.is_empty() {
             self.blocks.remove(place);
@@ -540,7 +571,7 @@ impl Offers {
     }
 }
 
-fn remove(table: &mut HashTable<Arc<Held>>, hash: u64, held: &Arc<Held>) {
+fn remove(table: &mut Table, hash: u64, held: &Arc<Held>) {
     if let Ok(entry) = table.find_entry(hash, |other| Arc::ptr_eq(other, held)) {
         entry.remove();
     }
@@ -549,7 +580,7 @@ fn remove(table: &mut HashTable<Arc<Held>>, hash: u64, held: &Arc<Held>) {
 impl Block {
     fn new(entries: VecDeque<Entry>) -> Block {
         let least = entries.front().map(|entry| entry.key).unwrap_or_default();
-        let mut block = Block { least, entries, top: Bag::EMPTY, taken: 0 };
+        let mut block = Block { least, entries, top: Bag::EMPTY, taken: 0, near: 0 };
         block.refresh();
         block
     }
@@ -558,6 +589,28 @@ impl Block {
         let faces = self.entries.iter().map(|entry| &entry.face).filter(|face| face.usable);
         let most = faces.fold(Bag::EMPTY, |top, face| top.max(&face.firm).max(&face.revocable));
         (self.top, self.taken) = (most, 0);
+    }
+
+    /// Reads of the next offers whatever placing a task on them reads. They lie anywhere in memory,
+    /// and nothing has touched them for long: one after the other, each would keep the processor
+    /// waiting several times. It waits for those of many offers together as for those of one, if they
+    /// do not depend on one another.
+    fn approach(&mut self, first: usize, by_id: &Table, by_agent: &Table) {
+        if first < self.near {
+            return;
+        }
+        let next = self.entries.iter().skip(first).take(TOGETHER);
+        let mut read = 0;
+        for Entry { held, .. } in next.clone() {
+            read ^= held.touch();
+        }
+        for Entry { held, .. } in next {
+            for (table, hash) in [(by_id, held.hashes.0), (by_agent, held.hashes.1)] {
+                read ^= u64::from(table.find(hash, |other| Arc::ptr_eq(other, held)).is_some());
+            }
+        }
+        black_box(read);
+        self.near = first + TOGETHER;
     }
 
     /// Where the offer of this key is.

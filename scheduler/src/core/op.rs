@@ -101,6 +101,10 @@ impl Draft {
 
     /// The changes since the last time; `None` if there are none.
     pub fn take(&mut self) -> Option<Transaction> {
+        // To clear a table costs what it has room for, and after a large job that would be much.
+        if self.saved.capacity() > 1024 {
+            self.saved = Map::default();
+        }
         self.saved.clear();
         let ops = std::mem::take(&mut self.ops);
         (!ops.is_empty()).then_some(Transaction { ops })

@@ -28,6 +28,8 @@ pub struct Opened {
     pub tasks: Vec<Arc<Task>>,
     /// What is left of it.
     share: Share,
+    /// Is it among the turns?
+    in_turn: bool,
 }
 
 impl Opened {
@@ -54,13 +56,16 @@ pub struct OpenedOffers {
     all: Vec<Opened>,
     /// Those that may take more: how many tasks they have, their order, their place in `all`.
     turns: BTreeSet<(usize, Key, usize)>,
+    /// Those that got tasks, and may not be among the turns: they are put there when somebody asks,
+    /// which nobody does as long as there are other offers.
+    changed: Vec<usize>,
 }
 
 impl OpenedOffers {
     /// An offer that is about to get its first task. Returns its number.
     pub fn open(&mut self, held: Arc<Held>) -> usize {
         let share = held.share();
-        self.all.push(Opened { held, tasks: Vec::new(), share });
+        self.all.push(Opened { held, tasks: Vec::new(), share, in_turn: false });
         self.all.len() - 1
     }
 
@@ -75,7 +80,14 @@ impl OpenedOffers {
     }
 
     /// The first offer, by the number of its tasks and then in order, that suits.
-    pub fn find(&self, mut suits: impl FnMut(&Opened) -> bool) -> Option<usize> {
+    pub fn find(&mut self, mut suits: impl FnMut(&Opened) -> bool) -> Option<usize> {
+        for number in self.changed.drain(..) {
+            let Some(opened) = self.all.get_mut(number) else { continue };
+            if !opened.in_turn && opened.may_take_more() {
+                opened.in_turn = true;
+                self.turns.insert((opened.tasks.len(), *opened.held.key(), number));
+            }
+        }
         let numbers = self.turns.iter().map(|(_, _, number)| *number);
         numbers.into_iter().find(|number| self.all.get(*number).is_some_and(&mut suits))
     }
@@ -90,18 +102,18 @@ impl OpenedOffers {
         settings: &Settings,
     ) {
         let Some(opened) = self.all.get_mut(number) else { return };
-        let key = *opened.held.key();
-        self.turns.remove(&(opened.tasks.len(), key, number));
+        if std::mem::take(&mut opened.in_turn) {
+            self.turns.remove(&(opened.tasks.len(), *opened.held.key(), number));
+        }
         opened.share.take(needs, task.ports.len(), revocable, settings);
         opened.tasks.push(task);
-        if opened.may_take_more() {
-            self.turns.insert((opened.tasks.len(), key, number));
-        }
+        self.changed.push(number);
     }
 
     /// All of them, in the order in which they got their first task. None is open after that.
     pub fn take(&mut self) -> Vec<Opened> {
         self.turns.clear();
+        self.changed.clear();
         std::mem::take(&mut self.all)
     }
 }

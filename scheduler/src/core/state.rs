@@ -10,7 +10,7 @@ use aurora_api::api;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, VectorSync};
 
 use super::index::Index;
-use super::name::{Fixed, JobKey, TaskId, Text, hash_of};
+use super::name::{Fixed, JobKey, TaskId, Text, half_hash_of};
 use super::op::{Op, Transaction, UpdateKey};
 use super::paged::Paged;
 use super::rows::{Marks, Row, Rows};
@@ -174,6 +174,7 @@ impl State {
             }
         };
         self.by_id.insert(task.id.hash(), row);
+        task.id.is_at(row);
         self.by_status[task.status as usize].insert(row);
         self.join_host(task, row);
         row
@@ -236,7 +237,12 @@ impl State {
 
     /// The task of this id.
     pub fn task(&self, id: &TaskId) -> Option<&Arc<Task>> {
-        self.by_id.find(id.hash()).find_map(|row| self.task_at(row).filter(|task| task.id == *id))
+        self.find(id).map(|(_, task)| task)
+    }
+
+    fn find(&self, id: &TaskId) -> Option<(Row, &Arc<Task>)> {
+        let task_at = |row| self.task_at(row).filter(|task| task.id == *id).map(|task| (row, task));
+        task_at(id.row()).or_else(|| self.by_id.find(id.hash()).find_map(task_at))
     }
 
     pub(super) fn task_at(&self, row: Row) -> Option<&Arc<Task>> {
@@ -244,7 +250,7 @@ impl State {
     }
 
     pub(super) fn row_of(&self, id: &TaskId) -> Option<Row> {
-        self.by_id.find(id.hash()).find(|row| self.task_at(*row).is_some_and(|t| t.id == *id))
+        self.find(id).map(|(row, _)| row)
     }
 
     pub(super) fn all_rows(&self) -> std::ops::Range<Row> {
@@ -293,7 +299,7 @@ impl State {
         let is_there = |row: &Row| {
             self.task_at(*row).and_then(|task| task.host()).is_some_and(|there| **there == *host)
         };
-        let mut rows: Vec<Row> = self.by_host.find(hash_of(host)).filter(is_there).collect();
+        let mut rows: Vec<Row> = self.by_host.find(half_hash_of(host)).filter(is_there).collect();
         rows.sort_unstable();
         rows.into_iter()
     }
