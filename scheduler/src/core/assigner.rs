@@ -112,8 +112,10 @@ impl Round {
         let world = (spread.version(), reservations.version());
         let longest = settings.min_offer_hold + settings.offer_hold_jitter;
         let hold = (!settings.hold_offers_forever).then_some(longest);
-        let found =
-            core.offers.find(&mut group.sight, &group.needs, world, (now, hold), judge).cloned();
+        let state = &*state;
+        let near = |held: &Held| state.touch_host(&held.offer.agent);
+        let (sight, needs) = (&mut group.sight, &group.needs);
+        let found = core.offers.find(sight, needs, world, (now, hold), judge, near).cloned();
         found.map(Found::Held)
     }
 

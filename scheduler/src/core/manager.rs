@@ -295,7 +295,8 @@ impl Ledger {
         let new = |dice: &mut Dice, instance: &i32| TaskId::new(job, *instance, dice.bytes());
         let dice = &mut self.dice;
         let mut ids: Vec<_> = instances.iter().map(|instance| new(dice, instance)).collect();
-        // All of them are looked up in one go: then they wait for memory together.
+        // All of them are looked for in one go: then they wait for memory together.
+        self.state.touch(&ids);
         for (id, instance) in ids.iter_mut().zip(instances) {
             while self.state.task(id).is_some() {
                 *id = new(&mut self.dice, instance);

@@ -123,7 +123,7 @@ pub(super) fn half_hash_of(name: &str) -> u32 {
 /// Names one run of an instance, for all time.
 ///
 /// It knows its hash: who looks a task up need not read the id, which is long and lies somewhere
-/// else. And it may know the row of the task in the table where it was stored last, so that who has
+/// else. And it may know the row of the task in the table where it was stored first, so that who has
 /// the id from there need not look it up at all.
 pub struct TaskId {
     text: Text,
@@ -167,14 +167,17 @@ impl TaskId {
         self.row.load(Relaxed)
     }
 
-    /// The task is here now, says this and each copy that is made of it.
+    /// The task is here, says this and each copy that is made of it, if they know nothing yet. The
+    /// first table counts, which is that of who made the task; those of others that follow come later.
     pub(super) fn is_at(&self, row: Row) {
-        self.row.store(row, Relaxed);
+        if self.row() == NOWHERE {
+            self.row.store(row, Relaxed);
+        }
     }
 }
 
 /// No table has so many rows.
-const NOWHERE: Row = Row::MAX;
+pub(super) const NOWHERE: Row = Row::MAX;
 
 impl Clone for TaskId {
     fn clone(&self) -> TaskId {

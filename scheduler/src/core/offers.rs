@@ -407,7 +407,8 @@ impl Offers {
     ///
     /// `judge` is asked about offers that have not been looked at, or that did not suit at another
     /// time. What it calls [`Suits::Never`] is not looked at again until the sight is forgotten,
-    /// `hold` after the first such verdict.
+    /// `hold` after the first such verdict. `near` is told of offers that are likely to be next, to
+    /// read the memory that placing a task there needs besides.
     pub fn find(
         &mut self,
         sight: &mut Sight,
@@ -415,6 +416,7 @@ impl Offers {
         world: World,
         (now, hold): (Millis, Option<Millis>),
         mut judge: impl FnMut(&Held, &Face) -> Suits,
+        near: impl Fn(&Held) -> u32,
     ) -> Option<&Arc<Held>> {
         if sight.forget_at.is_some_and(|at| at <= now) || sight.epoch != self.epoch {
             *sight = Sight { epoch: self.epoch, ..Sight::default() };
@@ -444,7 +446,7 @@ impl Offers {
             }
             let seen = |entry: &Entry| sight.cursor.is_some_and(|cursor| entry.key <= cursor);
             let first = block.entries.partition_point(seen);
-            block.approach(first, &self.by_id, &self.by_agent);
+            block.approach(first, &self.by_id, &self.by_agent, &near);
             for Entry { key, face, held } in block.entries.iter().skip(first) {
                 match if face.usable { judge(held, face) } else { Suits::Never } {
                     // The cursor stays before it: if nobody takes it, it is found again.
@@ -595,7 +597,13 @@ impl Block {
     /// and nothing has touched them for long: one after the other, each would keep the processor
     /// waiting several times. It waits for those of many offers together as for those of one, if they
     /// do not depend on one another.
-    fn approach(&mut self, first: usize, by_id: &Table, by_agent: &Table) {
+    fn approach(
+        &mut self,
+        first: usize,
+        by_id: &Table,
+        by_agent: &Table,
+        near: impl Fn(&Held) -> u32,
+    ) {
         if first < self.near {
             return;
         }
@@ -605,6 +613,7 @@ impl Block {
             read ^= held.touch();
         }
         for Entry { held, .. } in next {
+            read ^= u64::from(near(held));
             for (table, hash) in [(by_id, held.hashes.0), (by_agent, held.hashes.1)] {
                 read ^= u64::from(table.find(hash, |other| Arc::ptr_eq(other, held)).is_some());
             }
@@ -772,7 +781,7 @@ mod tests {
                         let found = offers
                             .find(&mut sights[group], &bag, (world, 0), (0, None), |held, _| {
                                 judge(group, world, held)
-                            })
+                            }, |_| 0)
                             .map(|held| held.offer.id.clone());
                         prop_assert_eq!(&found, &naive);
                         if take && let Some(held) = found.and_then(|id| offers.get(&id).cloned()) {

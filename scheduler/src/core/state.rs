@@ -4,13 +4,14 @@
 //! the log keep a moment of it while the core goes on. Exactly one function changes it,
 //! [`State::apply`], whether a change was just decided, comes from a peer or is read from the log.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use aurora_api::api;
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, VectorSync};
 
 use super::index::Index;
-use super::name::{Fixed, JobKey, TaskId, Text, half_hash_of};
+use super::name::{Agent, Fixed, JobKey, TaskId, Text, half_hash_of};
 use super::op::{Op, Transaction, UpdateKey};
 use super::paged::Paged;
 use super::rows::{Marks, Row, Rows};
@@ -143,6 +144,7 @@ impl State {
     /// Creates or replaces a task. The row of a new one is to be joined to its job.
     fn save_task(&mut self, task: &Arc<Task>) -> Option<Row> {
         let Some(row) = self.row_of(&task.id) else { return Some(self.add_task(task)) };
+        task.id.is_at(row);
         let old = self.tasks.get_mut(row as usize)?.replace(task.clone())?;
         if old.status != task.status {
             self.by_status[old.status as usize].remove(row);
@@ -238,6 +240,17 @@ impl State {
     /// The task of this id.
     pub fn task(&self, id: &TaskId) -> Option<&Arc<Task>> {
         self.find(id).map(|(_, task)| task)
+    }
+
+    /// Reads the memory that is needed to look for tasks of these ids, or to add them: of all of them
+    /// together, as no one waits for another.
+    pub(super) fn touch(&self, ids: &[TaskId]) {
+        black_box(ids.iter().map(|id| self.by_id.touch(id.hash())).fold(0, u32::wrapping_add));
+    }
+
+    /// Reads the memory that is needed to let a task have its place on a host.
+    pub(super) fn touch_host(&self, agent: &Agent) -> u32 {
+        self.by_host.touch(agent.host_hash())
     }
 
     fn find(&self, id: &TaskId) -> Option<(Row, &Arc<Task>)> {
