@@ -103,9 +103,7 @@ impl Round {
             match Veto::group(&vetoes) {
                 VetoGroup::Static => Suits::Never,
                 VetoGroup::Dynamic | VetoGroup::Mixed => Suits::Later,
-                VetoGroup::Empty if reservations.admits(&held.offer.agent.id, self.config) => {
-                    Suits::Now
-                }
+                VetoGroup::Empty if reservations.admits(&held.agent.id, self.config) => Suits::Now,
                 VetoGroup::Empty => Suits::Later,
             }
         };
@@ -113,7 +111,7 @@ impl Round {
         let longest = settings.min_offer_hold + settings.offer_hold_jitter;
         let hold = (!settings.hold_offers_forever).then_some(longest);
         let state = &*state;
-        let near = |held: &Held| state.touch_host(&held.offer.agent);
+        let near = |held: &Held| state.touch_host(&held.agent);
         let (sight, needs) = (&mut group.sight, &group.needs);
         let found = core.offers.find(sight, needs, world, (now, hold), judge, near).cloned();
         found.map(Found::Held)
@@ -131,7 +129,7 @@ impl Round {
             let place = opened.place(revocable);
             // Most are too full: that is known before anything else is looked at.
             place.free.covers(&group.needs)
-                && core.reservations.admits(&opened.held.offer.agent.id, self.config)
+                && core.reservations.admits(&opened.held.agent.id, self.config)
                 && filter::vetoes(&request, &place, *now, settings.unavailability_threshold)
                     .is_empty()
         });
@@ -147,7 +145,7 @@ impl Round {
                 (&opened.held, opened.choose_ports(names))
             }
         };
-        let (Some(ports), agent) = (ports, held.offer.agent.clone()) else { return false };
+        let (Some(ports), agent) = (ports, held.agent.clone()) else { return false };
         if core.ledger.assign(&task.id, &agent, ports) != Outcome::Success {
             return false;
         }

@@ -340,7 +340,7 @@ impl Core {
     fn send_launches(&mut self) {
         let refuse = self.ledger.settings.offer_filter;
         for opened in self.opened.take() {
-            let offer = opened.held.offer.id.clone();
+            let offer = opened.held.id.clone();
             self.stage(Effect::Launch { offer, tasks: opened.tasks, refuse });
         }
         self.offers.settle();
@@ -407,7 +407,7 @@ impl Core {
     pub(super) fn take_held(&mut self, held: &Arc<Held>) {
         self.offers.take(held);
         if held.expires.is_some() {
-            self.timers.forget_offer(&held.offer.id);
+            self.timers.forget_offer(&held.id);
         }
     }
 

@@ -34,41 +34,39 @@ struct Bucket {
     len: u32,
     /// Where its other entries are. If there are any, all buckets but the first one are full.
     next: Link,
-    hashes: [u32; ROOM],
-    rows: [Row; ROOM],
+    entries: [Entry; ROOM],
 }
 
+/// A hash and a row that has it.
+type Entry = (u32, Row);
+
 impl Bucket {
-    fn entries(&self) -> impl Iterator<Item = (u32, Row)> + '_ {
-        self.hashes.iter().copied().zip(self.rows).take(self.len as usize)
+    fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.entries.iter().copied().take(self.len as usize)
     }
 
     /// Adds an entry, if there is room.
-    fn push(&mut self, hash: u32, row: Row) -> bool {
-        let place = self.len as usize;
-        let (Some(h), Some(r)) = (self.hashes.get_mut(place), self.rows.get_mut(place)) else {
-            return false;
-        };
-        (*h, *r) = (hash, row);
-        self.len += 1;
-        true
+    fn push(&mut self, entry: Entry) -> bool {
+        let slot = self.entries.get_mut(self.len as usize);
+        let room = slot.map(|slot| *slot = entry).is_some();
+        self.len += u32::from(room);
+        room
     }
 
     /// Takes the last entry away.
-    fn pop(&mut self) -> Option<(u32, Row)> {
-        let place = self.len.checked_sub(1)? as usize;
-        self.len -= 1;
-        Some((*self.hashes.get(place)?, *self.rows.get(place)?))
+    fn pop(&mut self) -> Option<Entry> {
+        self.len = self.len.checked_sub(1)?;
+        self.entries.get(self.len as usize).copied()
     }
 
     /// The place of a row.
     fn place(&self, row: Row) -> Option<usize> {
-        self.rows.iter().take(self.len as usize).position(|there| *there == row)
+        self.entries().position(|(_, there)| there == row)
     }
 
-    fn set(&mut self, place: usize, (hash, row): (u32, Row)) {
-        if let (Some(h), Some(r)) = (self.hashes.get_mut(place), self.rows.get_mut(place)) {
-            (*h, *r) = (hash, row);
+    fn set(&mut self, place: usize, entry: Entry) {
+        if let Some(slot) = self.entries.get_mut(place) {
+            *slot = entry;
         }
     }
 }
@@ -84,7 +82,7 @@ impl Index {
         if self.len >= self.buckets.len() * LOAD {
             self.split();
         }
-        self.put(hash, row);
+        self.put((hash, row));
         self.len += 1;
     }
 
@@ -124,8 +122,10 @@ impl Index {
     /// Reads the memory that a look for a hash needs, and decides nothing by it: so a processor can go
     /// on with the next one while it waits.
     pub(super) fn touch(&self, hash: u32) -> u32 {
-        let bucket = self.bucket(hash).and_then(|number| self.buckets.get(number));
-        bucket.map_or(0, |b| b.len ^ b.hashes[ROOM / 2] ^ b.rows[0] ^ b.rows[ROOM / 2])
+        let Some(number) = self.bucket(hash) else { return 0 };
+        let Some(bucket) = self.buckets.get(number) else { return 0 };
+        let free = bucket.entries.get(bucket.len as usize).map_or(0, |entry| entry.0);
+        free ^ self.buckets.first_beside(number).map_or(0, |first| first.len)
     }
 
     /// The bucket of a hash: by as many of its low bits as there are buckets for, but for those
@@ -148,8 +148,8 @@ impl Index {
         let Some(first) = self.buckets.get_mut(old) else { return };
         let mut bucket = std::mem::take(first);
         loop {
-            for (hash, row) in bucket.entries() {
-                self.put(hash, row);
+            for entry in bucket.entries() {
+                self.put(entry);
             }
             let Some(next) = self.another(bucket.next).copied() else { return };
             self.drop_link(bucket.next);
@@ -158,17 +158,17 @@ impl Index {
     }
 
     /// Puts an entry where it belongs. If there is no room, what is there moves on as a whole.
-    fn put(&mut self, hash: u32, row: Row) {
-        let Some(number) = self.bucket(hash) else { return };
+    fn put(&mut self, entry: Entry) {
+        let Some(number) = self.bucket(entry.0) else { return };
         let Some(bucket) = self.buckets.get_mut(number) else { return };
-        if bucket.push(hash, row) {
+        if bucket.push(entry) {
             return;
         }
         let full = std::mem::take(bucket);
         let next = self.keep(full);
         if let Some(bucket) = self.buckets.get_mut(number) {
             bucket.next = next;
-            bucket.push(hash, row);
+            bucket.push(entry);
         }
     }
 

@@ -76,7 +76,7 @@ impl OpenedOffers {
 
     /// The offer of an agent.
     pub fn of_agent(&self, agent: &str) -> Option<usize> {
-        self.all.iter().position(|opened| *opened.held.offer.agent.id == *agent)
+        self.all.iter().position(|opened| *opened.held.agent.id == *agent)
     }
 
     /// The first offer, by the number of its tasks and then in order, that suits.

@@ -32,6 +32,11 @@ impl<T: Clone + Default, const N: usize> Paged<T, N> {
         self.pages.get(place / N)?.get(place % N)
     }
 
+    /// The first element of the same page. Beside it in memory is what a change of any of them needs.
+    pub(super) fn first_beside(&self, place: usize) -> Option<&T> {
+        self.pages.get(place / N)?.first()
+    }
+
     /// An element, to be changed.
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut T> {
         if place >= self.len {

@@ -230,7 +230,6 @@ pub(super) async fn vars_json(
 pub(super) async fn offers(State(site): Shared) -> Response {
     let offers = look(&site, |core| {
         let offers = core.offers().iter().map(|held| {
-            let offer = &held.offer;
             let attributes = held.host.attributes.iter().flat_map(|(name, values)| {
                 let text =
                     |value| json!({"name": **name, "type": "TEXT", "text": {"value": value}});
@@ -240,7 +239,7 @@ pub(super) async fn offers(State(site): Shared) -> Response {
             let alike = |one: &Supply, next: &Supply| {
                 (one.kind, one.revocable) == (next.kind, next.revocable) && one.kind == Kind::Ports
             };
-            let resources = offer.supplies.chunk_by(alike).filter_map(|supplies| {
+            let resources = held.supplies.chunk_by(alike).filter_map(|supplies| {
                 let supply = supplies.first()?;
                 let mut resource = match supply.kind {
                     Kind::Ports => {
@@ -265,9 +264,9 @@ pub(super) async fn offers(State(site): Shared) -> Response {
                 Some(resource)
             });
             json!({
-                "id": {"value": *offer.id},
-                "agent_id": {"value": *offer.agent.id},
-                "hostname": *offer.agent.host,
+                "id": {"value": *held.id},
+                "agent_id": {"value": *held.agent.id},
+                "hostname": *held.agent.host,
                 "resources": resources.collect::<Vec<_>>(),
                 "attributes": attributes.collect::<Vec<_>>(),
             })

@@ -55,7 +55,7 @@ fn maintenance_comes_last_then_early_unavailability() {
             offers.add(offer, host, &settings, None, 77);
         }
     }
-    let order: Vec<_> = offers.iter().map(|held| held.offer.id.to_string()).collect();
+    let order: Vec<_> = offers.iter().map(|held| held.id.to_string()).collect();
     let expected: Vec<_> = ["None", "Scheduled", "Draining", "Drained"]
         .iter()
         .flat_map(|mode| ["never", "late", "soon"].map(|name| format!("{mode} {name}")))
@@ -74,10 +74,9 @@ fn offers_follow_their_host() {
         let host = host(&offer, Mode::None);
         offers.add(offer, host, &settings, None, 0);
     }
-    let first = offers.iter().next().unwrap().offer.clone();
-    assert_eq!(&*first.id, "a");
-    offers.change_host(&host(&first, Mode::Scheduled), &settings);
-    let order: Vec<_> = offers.iter().map(|held| held.offer.id.to_string()).collect();
+    assert_eq!(&*offers.iter().next().unwrap().id, "a");
+    offers.change_host(&host(&offer("a", "a"), Mode::Scheduled), &settings);
+    let order: Vec<_> = offers.iter().map(|held| held.id.to_string()).collect();
     assert_eq!(order, ["b", "a"]);
     assert_eq!(offers.get("a").unwrap().host.mode, Mode::Scheduled);
 }

@@ -268,7 +268,7 @@ impl World {
 
     /// Ids of the held offers, in order.
     pub(crate) fn held(&self) -> Vec<String> {
-        self.core.offers().iter().map(|held| held.offer.id.to_string()).collect()
+        self.core.offers().iter().map(|held| held.id.to_string()).collect()
     }
 
     /// A task of this configuration on an agent, RUNNING.
