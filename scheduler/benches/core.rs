@@ -91,7 +91,8 @@ fn main() {
     }
     let named = |name: &&String| !name.starts_with('-') && name.parse::<usize>().is_err();
     let wanted: Vec<_> = names.iter().filter(named).collect();
-    let scenarios: [(&str, Scenario); 5] = [
+    let scenarios: [(&str, Scenario); 6] = [
+        ("memory", memory),
         ("fill", fill),
         ("veto", veto),
         ("insert", insert),
@@ -106,6 +107,19 @@ fn main() {
             run(&sizes);
         }
     }
+}
+
+/// Has the allocator keep what memory it has, as the original's virtual machine does. Otherwise a
+/// cluster is filled while the memory of the one before is given back and fetched anew, which the
+/// kernel pays for, with a tenth of the time.
+const KEEP_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
+
+/// Runs a scenario in another process with that, as it counts only from the beginning.
+fn with_kept_memory(scenario: &str) {
+    let sizes = env::args().skip(1).filter(|a| a.starts_with('-') || a.parse::<usize>().is_ok());
+    let mut program = Command::new(env::current_exe().unwrap());
+    program.args(sizes).arg(scenario).env(KEEP_MEMORY.0, KEEP_MEMORY.1);
+    assert!(program.status().unwrap().success(), "{scenario} failed");
 }
 
 /// A moment of this process's processor time.
@@ -260,23 +274,63 @@ fn rate(seconds: f64, mut step: impl FnMut()) -> f64 {
 
 // ----------------------------------------------------------------------------------------- Scenarios
 
-/// FillCluster: from 1 % of the hosts to 99 %, ten new tasks at a time. Small clusters are filled
-/// again and again.
+/// What memory takes to answer, in as much of it as a cluster with a task on each host has: that is
+/// the floor of whatever happens on hosts that are chosen by chance.
+fn memory(sizes: &Sizes) {
+    println!("\n{:<46}{:>14}{:>14}", "Reads by chance, ns each", "one by one", "together");
+    println!("{}", "-".repeat(74));
+    for &hosts in &sizes.hosts {
+        // One line of cache each, each of which names the next.
+        let mut lines = vec![[0_usize; 8]; hosts * PER_HOST / 64];
+        let mut chance = 1_u64;
+        let mut below = |end: usize| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (chance >> 33) as usize % end
+        };
+        let mut order: Vec<usize> = (0..lines.len()).collect();
+        for end in (1..order.len()).rev() {
+            order.swap(end, below(end));
+        }
+        for (from, to) in order.iter().zip(order.iter().cycle().skip(1)) {
+            lines[*from][0] = *to;
+        }
+        let reads = 2_000_000;
+        let (mut at, start) = (0, Moment::now());
+        for _ in 0..reads {
+            at = lines[at][0];
+        }
+        let chained = start.elapsed();
+        let start = Moment::now();
+        for _ in 0..reads {
+            at ^= lines[below(lines.len())][0];
+        }
+        let together = start.elapsed();
+        black_box(at);
+        let each = |time: Duration| time.as_secs_f64() * 1e9 / f64::from(reads);
+        let name = format!("{hosts} hosts, {} MB", hosts * PER_HOST / 1_000_000);
+        println!("{name:<46}{:>14.0}{:>14.0}", each(chained), each(together));
+    }
+}
+
+/// Bytes for a host with its offer and a task.
+const PER_HOST: usize = 2_900;
+
+/// FillCluster: from 1 % of the hosts to 99 %, ten new tasks at a time. Clusters are filled again and
+/// again.
 fn fill(sizes: &Sizes) {
+    if env::var_os(KEEP_MEMORY.0).is_none() {
+        return with_kept_memory("fill");
+    }
     heading("FillCluster, placements");
     for &hosts in &sizes.hosts {
         for (name, one_job) in [("a job per ten tasks", false), ("one job", true)] {
-            if std::env::var("ONLY").is_ok_and(|o| (o == "one") != one_job) {
-                continue;
-            }
             let (mut all, mut tenth) = (Filled::default(), Filled::default());
-            // Not counted: memory that the process never had before costs as much as the rest.
+            // As with the original's, a first one does not count.
             fill_once(hosts, one_job, &mut Filled::default(), &mut Filled::default());
             while all.time.as_secs_f64() < sizes.seconds / 2.0 {
                 fill_once(hosts, one_job, &mut all, &mut tenth);
             }
             row(&format!("{hosts} hosts, {name}"), all.rate(), Some(876.0));
-            println!("PLACED {}", all.placed);
             row("  the last tenth", tenth.rate(), None);
         }
     }
