@@ -292,7 +292,7 @@ struct Entry {
 }
 
 /// How many offers are approached together.
-const TOGETHER: usize = 16;
+const TOGETHER: usize = 32;
 
 /// Blocks are split when they have more entries than this.
 const BLOCK: usize = 128;
