@@ -343,7 +343,6 @@ impl Core {
             let offer = opened.held.id.clone();
             self.stage(Effect::Launch { offer, tasks: opened.tasks, refuse });
         }
-        self.offers.settle();
     }
 
     // ------------------------------------------------------------------------------------- Offers

@@ -252,7 +252,7 @@ pub struct Offers {
     blocks: VecDeque<Block>,
     by_id: Table,
     by_agent: Table,
-    /// Not held any more, but still in the two tables.
+    /// A few that are not held any more, but still in the two tables.
     gone: Vec<Arc<Held>>,
     /// In order of their numbers: what a group has not seen yet. Some may be gone.
     news: Vec<(u64, Key)>,
@@ -291,7 +291,7 @@ struct Entry {
     held: Arc<Held>,
 }
 
-/// How many offers are approached together.
+/// How many offers are approached, or cleaned up after, together.
 const TOGETHER: usize = 32;
 
 /// Blocks are split when they have more entries than this.
@@ -307,7 +307,6 @@ impl Offers {
         expires: Option<Millis>,
         lot: u64,
     ) -> Added {
-        self.settle();
         if let Some(other) = self.of_agent(&offer.agent.id).cloned() {
             self.take(&other);
             return Added::Second(other.id.clone());
@@ -559,22 +558,22 @@ impl Offers {
         let Some(block) = self.blocks.get_mut(place) else { return };
         block.entries.remove(at);
         block.near -= usize::from(at < block.near);
-        self.gone.push(held.clone());
+        block.taken += 1;
         if block.entries.is_empty() {
             self.blocks.remove(place);
-            return;
-        }
-        block.taken += 1;
-        // Not each time: to look at all of them costs more than a search that finds nothing.
-        if block.taken * 4 >= block.entries.len() {
+        } else if block.taken * 4 >= block.entries.len() {
+            // Not each time: to look at all of them costs more than a search that finds nothing.
             block.refresh();
+        }
+        self.gone.push(held.clone());
+        if self.gone.len() >= TOGETHER {
+            self.settle();
         }
     }
 
-    /// Cleans up after offers were taken. To be done for many of them at once: each costs a few looks
-    /// at memory that nothing has touched for long, and a processor waits for as many of those
-    /// together as for one, if they do not depend on one another.
-    pub fn settle(&mut self) {
+    /// Removes what is gone from the tables. Not one at a time, for the reason that
+    /// [`Block::approach`] gives.
+    fn settle(&mut self) {
         let gone = std::mem::take(&mut self.gone);
         for held in &gone {
             remove(&mut self.by_id, held.hashes.0, held);
