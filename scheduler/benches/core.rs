@@ -103,24 +103,28 @@ fn main() {
         return count(&sizes);
     }
     for (name, run) in scenarios {
-        if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
-            run(&sizes);
+        match wanted.as_slice() {
+            [only] if *only == name => run(&sizes),
+            [_] => {}
+            several if several.is_empty() || several.iter().any(|wanted| *wanted == name) => {
+                alone(name, &names);
+            }
+            _ => {}
         }
     }
 }
 
-/// Has the allocator keep what memory it has, as the original's virtual machine does. Otherwise a
-/// cluster is filled while the memory of the one before is given back and fetched anew, which the
-/// kernel pays for, with a tenth of the time.
-const KEEP_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
-
-/// Runs a scenario in another process with that, as it counts only from the beginning.
-fn with_kept_memory(scenario: &str) {
-    let sizes = env::args().skip(1).filter(|a| a.starts_with('-') || a.parse::<usize>().is_ok());
+/// Runs a scenario in a process of its own, where nothing is left of the others.
+fn alone(scenario: &str, names: &[String]) {
+    let sizes = names.iter().filter(|name| name.starts_with('-') || name.parse::<usize>().is_ok());
     let mut program = Command::new(env::current_exe().unwrap());
-    program.args(sizes).arg(scenario).env(KEEP_MEMORY.0, KEEP_MEMORY.1);
-    assert!(program.status().unwrap().success(), "{scenario} failed");
+    assert!(program.args(sizes).arg(scenario).status().unwrap().success(), "{scenario} failed");
 }
+
+/// Has the allocator keep what memory it has, as the original's virtual machine does. Otherwise a
+/// cluster is filled while the memory of the one before is given back and fetched anew, for which the
+/// kernel takes a tenth of the time. It counts only from the beginning of a process.
+const KEEP_MEMORY: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "-1");
 
 /// A moment of this process's processor time.
 #[derive(Clone, Copy)]
@@ -319,7 +323,10 @@ const PER_HOST: usize = 2_900;
 /// again.
 fn fill(sizes: &Sizes) {
     if env::var_os(KEEP_MEMORY.0).is_none() {
-        return with_kept_memory("fill");
+        let mut program = Command::new(env::current_exe().unwrap());
+        program.args(env::args().skip(1)).env(KEEP_MEMORY.0, KEEP_MEMORY.1);
+        assert!(program.status().unwrap().success(), "it failed");
+        return;
     }
     heading("FillCluster, placements");
     for &hosts in &sizes.hosts {
