@@ -54,6 +54,10 @@ fn shapes_of_pages() {
         offer["resources"][0],
         json!({"name": "cpus", "type": "SCALAR", "scalar": {"value": 1000.0}})
     );
+    // Ranges of ports are one resource, as Mesos has them.
+    let range = json!([{"begin": 31000, "end": 31499}, {"begin": 31500, "end": 32000}]);
+    let ports = json!({"name": "ports", "type": "RANGES", "ranges": {"range": range}});
+    assert_eq!(offer["resources"].as_array().unwrap()[3..], [ports]);
     assert_eq!(offer["attributes"][0]["text"]["value"], "a");
     for path in ["/agents", "/slaves"] {
         let (status, page) = server.get(path);

@@ -82,7 +82,8 @@ impl Fake {
             Supply::scalar(Kind::Cpu, 1_000_000),
             Supply::scalar(Kind::Ram, 1_000_000_000),
             Supply::scalar(Kind::Disk, 1_000_000_000),
-            Supply::ports(31000..=32000),
+            Supply::ports(31000..=31499),
+            Supply::ports(31500..=32000),
         ];
         self.tell(Event::Offers(vec![Offer {
             id: format!("offer-{}", self.offers).into(),
